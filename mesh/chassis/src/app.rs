@@ -1,0 +1,289 @@
+//! From settings to a running instance, and back down in order.
+
+use std::{collections::BTreeMap, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use discovery::{Consul, Dns, Registry, Unregistered};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Context, Service, Settings, Tokens, admin, follow,
+    front::Front,
+    rest::Rest,
+    server::{self, Bounds},
+    service::{calls, describe, follows_tokens},
+    settings::Registration,
+};
+
+/// Exit code for settings that cannot work (`EX_USAGE` of sysexits.h).
+const BAD_SETTINGS: u8 = 64;
+/// How often the agent is asked whether it still knows this instance.
+const REASSERT: Duration = Duration::from_secs(5);
+/// What leaving Consul may take at shutdown.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
+/// Envoys learn within this time that the instance is gone: until then it still answers.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Every flag can be given by the variable named beside it.")]
+struct Cli<A: clap::Args> {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    own: A,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Answers requests until told to end; what happens without a command
+    Serve,
+    /// Prints routes, calls and the OpenAPI document as JSON
+    Describe,
+}
+
+/// The `main` of every service.
+#[must_use]
+pub fn main<S: Service>() -> ExitCode {
+    let command = <Cli<S::Settings> as clap::CommandFactory>::command().name(S::NAME).about(S::DESCRIPTION);
+    let parsed = command.try_get_matches().and_then(|matches| {
+        <Cli<S::Settings> as clap::FromArgMatches>::from_arg_matches(&matches)
+    });
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::SUCCESS };
+        }
+    };
+    if let Some(Command::Describe) = cli.command {
+        use std::io::Write as _;
+        let written = serde_json::to_string_pretty(&describe::<S>()).map(|text| writeln!(std::io::stdout(), "{text}"));
+        return if matches!(written, Ok(Ok(()))) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(serve::<S>(cli.settings, cli.own)),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+async fn serve<S: Service>(settings: Settings, own: S::Settings) -> ExitCode {
+    let telemetry = telemetry::init(&telemetry::Settings {
+        service: S::NAME,
+        instance: instance::<S>(&settings),
+        otlp_endpoint: settings.otlp_endpoint.clone(),
+        filter: settings.rust_log.clone(),
+    });
+    let guard = match telemetry {
+        Ok(guard) => guard,
+        Err(error) => {
+            eprintln!("{}: bad settings: {error:#}", S::NAME);
+            return ExitCode::from(BAD_SETTINGS);
+        }
+    };
+    let shutdown = CancellationToken::new();
+    tokio::spawn(cancel_on_signal(shutdown.clone()));
+    let result = match App::<S>::build(settings, own).await {
+        Ok(app) => app.run(shutdown).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &result {
+        tracing::error!(cause = format!("{error:#}"), "service ended");
+    }
+    drop(guard);
+    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn instance<S: Service>(settings: &Settings) -> String {
+    settings.instance.clone().unwrap_or_else(|| format!("{}-1", S::NAME))
+}
+
+/// First signal: shut down in order. Second: at once.
+async fn cancel_on_signal(shutdown: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return;
+    };
+    for round in 0..2 {
+        tokio::select! { _ = term.recv() => {} _ = interrupt.recv() => {} }
+        if round == 0 {
+            shutdown.cancel();
+        } else {
+            std::process::exit(1);
+        }
+    }
+}
+
+/// A service that is built: its listeners are bound and its stores are open.
+#[derive(Debug)]
+pub struct App<S: Service> {
+    service: Arc<S>,
+    context: Context,
+    http: TcpListener,
+    admin: TcpListener,
+}
+
+impl<S: Service> App<S> {
+    /// Binds the listeners and builds the service.
+    ///
+    /// # Errors
+    /// When a port is taken, a setting is wrong or a store cannot be opened.
+    pub async fn build(settings: Settings, own: S::Settings) -> anyhow::Result<Self> {
+        let tokens = Arc::new(Tokens::new(settings.scheme()?));
+        let context = Context {
+            instance: instance::<S>(&settings),
+            dns: Dns::new(settings.consul_dns_addr)?,
+            tokens,
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+            settings,
+        };
+        let http = bind(context.settings.listen(), "HTTP_ADDR").await?;
+        let admin = bind(context.settings.admin_addr, "ADMIN_ADDR").await?;
+        let service = Arc::new(S::build(own, &context).await?);
+        Ok(Self { service, context, http, admin })
+    }
+
+    /// Where REST and gRPC are answered.
+    pub fn http_addr(&self) -> std::io::Result<SocketAddr> {
+        self.http.local_addr()
+    }
+
+    /// Where `/livez`, `/readyz` and `/metrics` are.
+    pub fn admin_addr(&self) -> std::io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// What the service was built with.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The service itself.
+    pub fn service(&self) -> &Arc<S> {
+        &self.service
+    }
+
+    /// Serves until `shutdown`; then: not ready, leave Consul, drain, end tasks, close pools.
+    ///
+    /// # Errors
+    /// When the instance cannot be started at all.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let registry = registry(&self.context.settings)?;
+        let registration = self.registration()?;
+        let Self { service, context, http, admin } = self;
+        let bounds = Bounds {
+            connections: context.settings.max_connections,
+            drain: Duration::from_secs(context.settings.drain_seconds),
+        };
+        let gate = admin::Gate::default();
+        let (admin_service, admin_gate) = (Arc::clone(&service), gate.clone());
+        let operators = tokio::spawn(server::serve(
+            admin,
+            Bounds { connections: 64, drain: Duration::ZERO },
+            context.shutdown.clone(),
+            move |request| admin::handle(Arc::clone(&admin_service), admin_gate.clone(), request),
+        ));
+        if follows_tokens::<S>() {
+            let upstream = context.upstream(follow::CALLS[0].service)?;
+            let follower = follow::tokens(upstream, Arc::clone(&context.tokens), context.shutdown.clone());
+            context.tasks.spawn(follower);
+        }
+        let front = front(&service, &context);
+        let clients = CancellationToken::new();
+        let serving = server::serve(http, bounds, clients.clone(), move |request| front.clone().handle(request));
+        let serving = tokio::spawn(serving);
+        tokio::select! {
+            () = announce(service.as_ref(), &registry, &registration, &gate) => {}
+            () = shutdown.cancelled() => {}
+        }
+        tracing::info!("service stops");
+        gate.close();
+        leave(registry.as_ref(), &registration.id).await;
+        clients.cancel();
+        let _ = serving.await;
+        context.shutdown.cancel();
+        context.tasks.close();
+        if tokio::time::timeout(bounds.drain, context.tasks.wait()).await.is_err() {
+            tracing::warn!("background work was cut off: it did not end within the drain deadline");
+        }
+        service.close().await;
+        let _ = operators.await;
+        Ok(())
+    }
+
+    fn registration(&self) -> anyhow::Result<discovery::Registration> {
+        let settings = &self.context.settings;
+        let calls = calls::<S>();
+        Ok(discovery::Registration {
+            service: S::NAME.to_owned(),
+            id: self.context.instance.clone(),
+            address: self.http_addr()?,
+            admin: self.admin_addr()?,
+            upstreams: settings.sockets(calls.iter().map(|call| call.service)),
+            meta: BTreeMap::new(),
+        })
+    }
+}
+
+async fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("{variable}: cannot listen on {address}; is the port taken?"))
+}
+
+fn registry(settings: &Settings) -> anyhow::Result<Arc<dyn Registry>> {
+    Ok(match settings.registration {
+        Registration::Off => Arc::new(Unregistered),
+        Registration::On => Arc::new(Consul::new(&settings.consul_http_addr, settings.consul_token()?.as_deref())?),
+    })
+}
+
+fn front<S: Service>(service: &Arc<S>, context: &Context) -> Front {
+    let rest = Rest {
+        state: Arc::clone(service),
+        tokens: Arc::clone(&context.tokens),
+        routes: S::routes().into_iter().map(Arc::new).collect(),
+    };
+    Front::new(rest.filter(), service.grpc(), context.settings.max_in_flight)
+}
+
+/// Waits until the stores answer, registers, and registers again whenever Consul forgot. Endless.
+async fn announce<S: Service>(
+    service: &S,
+    registry: &Arc<dyn Registry>,
+    registration: &discovery::Registration,
+    gate: &admin::Gate,
+) {
+    while let Err(error) = admin::ready(service).await {
+        tracing::warn!(cause = %error, "service waits for its stores");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    gate.open();
+    let mut registered = false;
+    loop {
+        if !registered {
+            match registry.register(registration).await {
+                Ok(()) => tracing::info!(address = %registration.address, admin = %registration.admin, "service ready"),
+                Err(error) => {
+                    tracing::warn!(cause = %error, "registration failed");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
+            }
+        }
+        tokio::time::sleep(REASSERT).await;
+        // An agent that does not answer has not forgotten.
+        registered = registry.is_registered(&registration.id).await.unwrap_or(true);
+    }
+}
+
+async fn leave(registry: &dyn Registry, id: &str) {
+    match tokio::time::timeout(LEAVE_DEADLINE, registry.deregister(id)).await {
+        Ok(Ok(())) => tokio::time::sleep(FAREWELL).await,
+        Ok(Err(error)) => tracing::warn!(cause = %error, "could not leave consul"),
+        Err(_) => tracing::warn!("consul did not answer at shutdown"),
+    }
+}

@@ -1,0 +1,13 @@
+//! The time of day and random ids: the only place that asks for them.
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+
+/// Now, to the microsecond: the precision that every store of ours keeps.
+pub fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(6)
+}
+
+/// A time as the contracts write it: RFC 3339 in UTC, with microseconds and `Z`.
+pub fn text(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}

@@ -1,0 +1,43 @@
+//! What all services share, so that a service is only what makes it different.
+//!
+//! A service implements [`Service`] and its `main` is [`main`]. From its route table
+//! ([`Route`]) and its client types ([`peer!`]) follow the HTTP filter, the OpenAPI document,
+//! the ingress routes, the intentions, spans and metrics.
+
+mod admin;
+mod answer;
+mod app;
+pub mod clock;
+#[cfg(feature = "documents")]
+pub mod documents;
+mod error;
+mod follow;
+mod front;
+mod limit;
+mod openapi;
+mod page;
+mod request;
+mod rest;
+mod route;
+mod server;
+mod service;
+mod settings;
+#[cfg(feature = "sql")]
+pub mod sql;
+mod text;
+pub mod token;
+mod upstream;
+
+pub use answer::Answer;
+pub use app::{App, main};
+pub use error::{Code, Error};
+pub use limit::Limiter;
+pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
+pub use proto::Rpc;
+pub use request::Request;
+pub use route::{Auth, DEFAULT_BODY_LIMIT, Route, RouteInfo};
+pub use service::{Context, Service, TokenSource, describe};
+pub use settings::{Algorithm, Environment, Registration, Settings};
+pub use text::Text;
+pub use token::{Claims, Identity, Tokens};
+pub use upstream::{Address, Call, DEFAULT_DEADLINE, Upstream};

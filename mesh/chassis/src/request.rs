@@ -1,0 +1,117 @@
+//! What a handler is given of a request.
+
+use std::{net::IpAddr, str::FromStr};
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Error, Identity, Page};
+
+/// A request whose route is found and whose token, if it has one, is verified.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub(crate) path: String,
+    pub(crate) params: Vec<(&'static str, String)>,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) identity: Option<Identity>,
+}
+
+impl Request {
+    /// The path as the client sent it, without the query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The headers as they arrived.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// A parameter of the route's template, parsed.
+    ///
+    /// # Errors
+    /// 404 when it is not of the type: a thing with such a name cannot exist.
+    pub fn param<T: FromStr>(&self, name: &str) -> Result<T, Error> {
+        self.params
+            .iter()
+            .find(|(known, _)| *known == name)
+            .and_then(|(_, value)| value.parse().ok())
+            .ok_or_else(|| Error::not_found("There is nothing at this address"))
+    }
+
+    /// Who is asking, if anybody signed in is.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// Who is asking; for routes that need a token this cannot fail.
+    ///
+    /// # Errors
+    /// 401 on other routes, when nobody is signed in.
+    pub fn caller(&self) -> Result<&Identity, Error> {
+        self.identity.as_ref().ok_or_else(|| Error::unauthenticated("A Bearer token is needed"))
+    }
+
+    /// The query parameters in order, decoded.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (String, String)> + use<> {
+        serde_urlencoded::from_str::<Vec<(String, String)>>(&self.query).unwrap_or_default().into_iter()
+    }
+
+    /// One query parameter, decoded; the first where it is given twice.
+    pub fn query(&self, name: &str) -> Option<String> {
+        self.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// Which part of a list is asked for.
+    ///
+    /// # Errors
+    /// 400 for a `limit` that is no number from 1, or a foreign `cursor`.
+    pub fn page<K: Serialize + DeserializeOwned>(&self) -> Result<Page<K>, Error> {
+        Page::parse(self.query("limit").as_deref(), self.query("cursor").as_deref())
+    }
+
+    /// The address of the client as the ingress saw it: the last entry of `x-forwarded-for`,
+    /// the only one that the ingress itself wrote.
+    pub fn client_address(&self) -> Option<IpAddr> {
+        let forwarded = self.headers.get_all("x-forwarded-for").iter().next_back()?;
+        forwarded.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// 415 for another content type, 400 for broken JSON, 422 for JSON of another shape.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        if !self.has_content_type(|kind| kind == "application/json" || kind.ends_with("+json")) {
+            return Err(unsupported("The body must be JSON, with content type application/json"));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => Error::unacceptable(format!("The body does not fit: {error}")),
+            _ => Error::malformed(format!("The body is not valid JSON: {error}")),
+        })
+    }
+
+    /// The body as JSON or as a form, or else the query (existing S2 clients log in so, D17).
+    pub(crate) fn json_form_or_query<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let bad = |_| Error::unacceptable("A field is missing or is not of its type");
+        if self.has_content_type(|kind| kind == "application/x-www-form-urlencoded") {
+            serde_urlencoded::from_bytes(&self.body).map_err(bad)
+        } else if self.body.is_empty() && !self.query.is_empty() {
+            serde_urlencoded::from_str(&self.query).map_err(bad)
+        } else {
+            self.json()
+        }
+    }
+
+    fn has_content_type(&self, accepts: impl Fn(&str) -> bool) -> bool {
+        let kind = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        kind.and_then(|kind| kind.split(';').next()).is_some_and(|kind| accepts(&kind.trim().to_ascii_lowercase()))
+    }
+}
+
+pub(crate) fn unsupported(message: &str) -> Error {
+    Error::new(crate::Code::UnsupportedMediaType, message)
+}

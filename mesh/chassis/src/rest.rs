@@ -1,0 +1,189 @@
+//! From the route table to one Warp filter.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use http::{HeaderMap, HeaderValue, Method, header};
+use percent_encoding::percent_decode_str;
+use warp::{Filter, Reply as _, filters::BoxedFilter, path::FullPath, reply::Response};
+
+use crate::{Auth, Code, Error, Request, Route, Tokens, request::unsupported, route::Segment};
+
+/// The longest that a request body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(15);
+
+/// The template of the route that answered, for labels and span names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Template(pub(crate) &'static str);
+
+/// A service's state, its routes and what verifies its callers' tokens.
+#[derive(Debug)]
+pub(crate) struct Rest<S> {
+    pub(crate) state: Arc<S>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) routes: Vec<Arc<Route<S>>>,
+}
+
+/// What every route needs of a request, beside its path.
+type Parts = (FullPath, HeaderMap, String);
+
+impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
+    /// The filter: routes with literals first, and last one that says why nothing matched.
+    pub(crate) fn filter(mut self) -> BoxedFilter<(Response,)> {
+        self.routes.sort_by_key(|route| route.rank());
+        let rest = Arc::new(self);
+        let fallback = {
+            let rest = Arc::clone(&rest);
+            warp::method().and(warp::path::full()).map(move |method, path: FullPath| rest.unmatched(&method, path.as_str()))
+        };
+        rest.routes.iter().rev().fold(fallback.boxed(), |others, route| {
+            let matched = route_filter(Arc::clone(&rest), Arc::clone(route));
+            matched.or(others).unify().boxed()
+        })
+    }
+
+    /// 405 with `Allow` for a path that exists, else 404.
+    fn unmatched(&self, method: &Method, path: &str) -> Response {
+        let mut methods: Vec<&str> =
+            self.routes.iter().filter(|route| route.matches(path)).map(|route| route.method.as_str()).collect();
+        if methods.is_empty() {
+            return reply(Error::not_found("There is nothing at this address").into_response());
+        }
+        methods.sort_unstable();
+        if methods.contains(&"GET") {
+            methods.push("HEAD");
+        }
+        methods.dedup();
+        let message = format!("{method} is not possible here; {} is", methods.join(", "));
+        let error = Error::new(Code::MethodNotAllowed, message);
+        let allow = HeaderValue::try_from(methods.join(", ")).unwrap_or(HeaderValue::from_static("GET"));
+        reply(error.with(header::ALLOW, allow).into_response())
+    }
+
+    async fn answer(
+        &self,
+        route: &Route<S>,
+        values: Vec<String>,
+        (path, headers, query): Parts,
+        body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
+    ) -> Response {
+        let request = Request {
+            path: path.as_str().to_owned(),
+            params: params(route, values),
+            query,
+            headers,
+            body: Bytes::new(),
+            identity: None,
+        };
+        let result = self.run(route, request, body).await;
+        let mut response = reply(result.unwrap_or_else(Error::into_response));
+        response.extensions_mut().insert(Template(route.template));
+        response
+    }
+
+    async fn run(
+        &self,
+        route: &Route<S>,
+        mut request: Request,
+        body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
+    ) -> Result<http::Response<Bytes>, Error> {
+        // Who is asking comes before what is asked: a body without a token is not even read.
+        request.identity = self.tokens.identify(route.auth, &request.headers)?;
+        if route.body.is_some() {
+            request.body = receive(&request.headers, body, route.body_limit).await?;
+        }
+        (route.endpoint)(Arc::clone(&self.state), request).await.map(|mut response| {
+            if route.auth != Auth::None {
+                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            }
+            response
+        })
+    }
+}
+
+fn route_filter<S: Send + Sync + std::fmt::Debug + 'static>(
+    rest: Arc<Rest<S>>,
+    route: Arc<Route<S>>,
+) -> BoxedFilter<(Response,)> {
+    let start = warp::any().map(Vec::<String>::new).boxed();
+    let path = route.segments.iter().fold(start, |path, segment| match *segment {
+        Segment::Literal(literal) => path.and(warp::path(literal)).boxed(),
+        Segment::Text(_) => path.and(warp::path::param::<String>()).map(push).boxed(),
+        Segment::Integer(_) => path.and(warp::path::param::<i64>()).map(|path, number: i64| push(path, number.to_string())).boxed(),
+    });
+    path.and(warp::path::end())
+        .and(method(&route.method))
+        .and(parts())
+        .and(warp::body::stream())
+        .then(move |values, parts, body| {
+            let (rest, route) = (Arc::clone(&rest), Arc::clone(&route));
+            async move { rest.answer(&route, values, parts, body).await }
+        })
+        .boxed()
+}
+
+fn push(mut values: Vec<String>, value: String) -> Vec<String> {
+    values.push(value);
+    values
+}
+
+fn method(method: &Method) -> BoxedFilter<()> {
+    match *method {
+        Method::GET => warp::get().boxed(),
+        Method::POST => warp::post().boxed(),
+        Method::PUT => warp::put().boxed(),
+        Method::PATCH => warp::patch().boxed(),
+        _ => warp::delete().boxed(),
+    }
+}
+
+fn parts() -> impl Filter<Extract = (Parts,), Error = std::convert::Infallible> + Clone {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::path::full()
+        .and(warp::header::headers_cloned())
+        .and(query)
+        .map(|path, headers, query| (path, headers, query))
+}
+
+fn params<S>(route: &Route<S>, values: Vec<String>) -> Vec<(&'static str, String)> {
+    let names = route.segments.iter().filter_map(|segment| match segment {
+        Segment::Literal(_) => None,
+        Segment::Text(name) | Segment::Integer(name) => Some(*name),
+    });
+    names.zip(values.iter().map(|value| percent_decode_str(value).decode_utf8_lossy().into_owned())).collect()
+}
+
+/// Reads a body, counting as it comes: a chunked one has no length to check beforehand.
+async fn receive(
+    headers: &HeaderMap,
+    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
+    limit: usize,
+) -> Result<Bytes, Error> {
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(unsupported("Compressed bodies are not accepted"));
+    }
+    let too_large = || Error::new(Code::TooLarge, format!("The body may have {limit} bytes at most"));
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let collected = body.map_err(|_| Error::malformed("The body ended early")).boxed().try_fold(
+        BytesMut::new(),
+        |mut collected, mut chunk| async move {
+            if collected.len() + chunk.remaining() > limit {
+                return Err(too_large());
+            }
+            collected.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));
+            Ok(collected)
+        },
+    );
+    match tokio::time::timeout(BODY_DEADLINE, collected).await {
+        Ok(collected) => collected.map(BytesMut::freeze),
+        Err(_) => Err(Error::new(Code::Timeout, "The body took too long to arrive")),
+    }
+}
+
+fn reply(response: http::Response<Bytes>) -> Response {
+    response.into_response()
+}

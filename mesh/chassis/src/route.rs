@@ -1,0 +1,353 @@
+//! The route table of a service: the one place from which the filter, the OpenAPI document,
+//! the ingress routes, the intentions and the metric labels follow.
+
+use std::{pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{Answer, Code, Error, Request};
+
+/// Whether a route needs a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// Anybody; a token that is sent is not even looked at.
+    None,
+    /// Anybody; a token that is sent must be good, and the handler learns whose it is.
+    Optional,
+    /// Only with a good token.
+    Required,
+}
+
+/// Largest request body unless the route says otherwise, in bytes.
+pub const DEFAULT_BODY_LIMIT: usize = 64 * 1024;
+
+type Reply = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, Error>> + Send>>;
+type Endpoint<S> = Arc<dyn Fn(Arc<S>, Request) -> Reply + Send + Sync>;
+
+/// The JSON schema of a type, with those it refers to.
+#[derive(Debug, Clone)]
+pub(crate) struct Schema {
+    pub(crate) schema: Value,
+    pub(crate) components: Vec<(String, Value)>,
+}
+
+impl Schema {
+    fn of<T: ToSchema>() -> Self {
+        let mut components = Vec::new();
+        T::schemas(&mut components);
+        let json = |schema| serde_json::to_value(schema).unwrap_or_default();
+        Self {
+            schema: json(T::schema()),
+            components: components.into_iter().map(|(name, schema)| (name, json(schema))).collect(),
+        }
+    }
+}
+
+/// One part of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Segment {
+    Literal(&'static str),
+    /// Any text but a slash.
+    Text(&'static str),
+    /// Decimal digits that fit 63 bits.
+    Integer(&'static str),
+}
+
+/// A route: method, template, who may call it, what goes in and out, and the handler.
+pub struct Route<S> {
+    pub(crate) method: Method,
+    pub(crate) template: &'static str,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) auth: Auth,
+    pub(crate) status: StatusCode,
+    pub(crate) summary: &'static str,
+    pub(crate) body: Option<Schema>,
+    pub(crate) reply: Schema,
+    pub(crate) query: Vec<(&'static str, &'static str)>,
+    pub(crate) fails: Vec<Code>,
+    pub(crate) form_or_query: bool,
+    pub(crate) body_limit: usize,
+    pub(crate) endpoint: Endpoint<S>,
+}
+
+impl<S> std::fmt::Debug for Route<S> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} {}", self.method, self.template)
+    }
+}
+
+impl<S: Send + Sync + 'static> Route<S> {
+    /// `GET template`. A parameter is written `{name}`, or `{name:int}` where only a number fits.
+    pub fn get<T, F, R>(template: &'static str, handler: F) -> Self
+    where
+        T: Serialize + ToSchema + Send,
+        F: Fn(Arc<S>, Request) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
+    {
+        Self::without_body(Method::GET, template, handler)
+    }
+
+    /// `DELETE template`.
+    pub fn delete<T, F, R>(template: &'static str, handler: F) -> Self
+    where
+        T: Serialize + ToSchema + Send,
+        F: Fn(Arc<S>, Request) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
+    {
+        Self::without_body(Method::DELETE, template, handler).auth(Auth::Required)
+    }
+
+    /// `method template`, where a request body means nothing (`POST` to follow somebody).
+    pub fn without_body<T, F, R>(method: Method, template: &'static str, handler: F) -> Self
+    where
+        T: Serialize + ToSchema + Send,
+        F: Fn(Arc<S>, Request) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
+    {
+        Self::new(method, template, None, Schema::of::<T>(), false, move |_, status| {
+            let handler = handler.clone();
+            Arc::new(move |state, request| {
+                let reply = handler(state, request);
+                Box::pin(async move { reply.await?.into_response(status) })
+            })
+        })
+    }
+
+    /// `POST template` with a JSON body.
+    pub fn post<B, T, F, R>(template: &'static str, handler: F) -> Self
+    where
+        B: DeserializeOwned + ToSchema + Send + 'static,
+        T: Serialize + ToSchema + Send,
+        F: Fn(Arc<S>, Request, B) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
+    {
+        Self::with_body(Method::POST, template, false, handler).auth(Auth::Required)
+    }
+
+    /// `PUT template` with a JSON body.
+    pub fn put<B, T, F, R>(template: &'static str, handler: F) -> Self
+    where
+        B: DeserializeOwned + ToSchema + Send + 'static,
+        T: Serialize + ToSchema + Send,
+        F: Fn(Arc<S>, Request, B) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
+    {
+        Self::with_body(Method::PUT, template, false, handler).auth(Auth::Required)
+    }
+
+    /// `POST template` whose fields may come as JSON, as a form or in the query (D17).
+    ///
+    /// The query is then kept out of logs, traces and metrics, as that of every route is.
+    pub fn post_form<B, T, F, R>(template: &'static str, handler: F) -> Self
+    where
+        B: DeserializeOwned + ToSchema + Send + 'static,
+        T: Serialize + ToSchema + Send,
+        F: Fn(Arc<S>, Request, B) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
+    {
+        Self::with_body(Method::POST, template, true, handler).auth(Auth::Required)
+    }
+
+    fn with_body<B, T, F, R>(method: Method, template: &'static str, form_or_query: bool, handler: F) -> Self
+    where
+        B: DeserializeOwned + ToSchema + Send + 'static,
+        T: Serialize + ToSchema + Send,
+        F: Fn(Arc<S>, Request, B) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
+    {
+        let body = Some(Schema::of::<B>());
+        Self::new(method, template, body, Schema::of::<T>(), form_or_query, move |form_or_query, status| {
+            let handler = handler.clone();
+            Arc::new(move |state, request| {
+                let body = if form_or_query { request.json_form_or_query() } else { request.json() };
+                let reply = body.map(|body: B| handler(state, request, body));
+                Box::pin(async move { reply?.await?.into_response(status) })
+            })
+        })
+    }
+
+    fn new(
+        method: Method,
+        template: &'static str,
+        body: Option<Schema>,
+        reply: Schema,
+        form_or_query: bool,
+        endpoint: impl Fn(bool, StatusCode) -> Endpoint<S>,
+    ) -> Self {
+        // Everywhere, a POST that carries a body creates something (201); a route says otherwise by `answers`.
+        let status = if method == Method::POST && body.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+        Self {
+            endpoint: endpoint(form_or_query, status),
+            segments: segments(template),
+            method,
+            template,
+            auth: Auth::None,
+            status,
+            summary: "",
+            body,
+            reply,
+            query: Vec::new(),
+            fails: Vec::new(),
+            form_or_query,
+            body_limit: DEFAULT_BODY_LIMIT,
+        }
+    }
+
+    /// What the route does, in one line.
+    #[must_use]
+    pub fn summary(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// Who may call it. Reading is open and writing needs a token unless this says otherwise.
+    #[must_use]
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// The status of success, where it is not 201 for a body posted and 200 for the rest.
+    #[must_use]
+    pub fn answers(mut self, status: StatusCode) -> Self {
+        let endpoint = self.endpoint;
+        let default = self.status;
+        self.endpoint = Arc::new(move |state, request| {
+            let reply = endpoint(state, request);
+            Box::pin(async move {
+                let mut response = reply.await?;
+                if response.status() == default {
+                    *response.status_mut() = status;
+                }
+                Ok(response)
+            })
+        });
+        self.status = status;
+        self
+    }
+
+    /// A query parameter, for the documentation.
+    #[must_use]
+    pub fn query(mut self, name: &'static str, description: &'static str) -> Self {
+        self.query.push((name, description));
+        self
+    }
+
+    /// A list with `limit` and `cursor` (D7).
+    #[must_use]
+    pub fn paged(self) -> Self {
+        self.query("limit", "Items of a page, 1 to 200; 50 by default")
+            .query("cursor", "Where the page begins: from the Link header of the page before")
+    }
+
+    /// Failures of its own, beside those that follow from its shape.
+    #[must_use]
+    pub fn fails(mut self, codes: &[Code]) -> Self {
+        self.fails.extend_from_slice(codes);
+        self
+    }
+}
+
+/// A route without its handler, as `describe` prints it.
+#[derive(Debug, Clone, Serialize)]
+pub struct RouteInfo {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// `/api/users/{user_id}`
+    pub template: String,
+    /// Type of each parameter: `integer` or `string`.
+    pub params: serde_json::Map<String, Value>,
+    /// Whether it needs a token.
+    pub auth: Auth,
+    /// What it does.
+    pub summary: &'static str,
+}
+
+impl<S> Route<S> {
+    /// The template as the outside world writes it, without the types of its parameters.
+    pub(crate) fn public_template(&self) -> String {
+        self.template.replace(":int}", "}")
+    }
+
+    pub(crate) fn info(&self) -> RouteInfo {
+        let params = self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Text(name) => Some(((*name).to_owned(), "string".into())),
+            Segment::Integer(name) => Some(((*name).to_owned(), "integer".into())),
+        });
+        RouteInfo {
+            method: self.method.to_string(),
+            template: self.public_template(),
+            params: params.collect(),
+            auth: self.auth,
+            summary: self.summary,
+        }
+    }
+
+    /// Literals before parameters, segment by segment: `/users/me` is tried before `/users/{id}`.
+    pub(crate) fn rank(&self) -> Vec<u8> {
+        let rank = |segment: &Segment| match segment {
+            Segment::Literal(_) => 0,
+            Segment::Integer(_) => 1,
+            Segment::Text(_) => 2,
+        };
+        self.segments.iter().map(rank).collect()
+    }
+
+    /// Whether `path` (percent-encoded, without query) is one of this template's.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        let mut parts = path.trim_start_matches('/').split('/').filter(|part| !part.is_empty());
+        self.segments.iter().all(|segment| {
+            parts.next().is_some_and(|part| match segment {
+                Segment::Literal(literal) => part == *literal,
+                Segment::Text(_) => true,
+                Segment::Integer(_) => part.parse::<i64>().is_ok_and(|number| number >= 0),
+            })
+        }) && parts.next().is_none()
+    }
+}
+
+fn segments(template: &'static str) -> Vec<Segment> {
+    let parts = template.split('/').filter(|part| !part.is_empty());
+    parts
+        .map(|part| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            None => Segment::Literal(part),
+            Some(name) => match name.strip_suffix(":int") {
+                Some(name) => Segment::Integer(name),
+                None => Segment::Text(name),
+            },
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(template: &'static str) -> Route<()> {
+        Route::get(template, |_, _| async { Ok(Answer::from(String::new())) })
+    }
+
+
+    #[test]
+    fn x05_a_user_id_is_a_number_or_no_user() {
+        let route = route("/api/users/{user_id:int}");
+        assert!(route.matches("/api/users/17") && route.matches("/api/users/17/"));
+        for path in ["/api/users/me", "/api/users/-1", "/api/users/99999999999999999999", "/api/users", "/api/users/1/2"] {
+            assert!(!route.matches(path), "{path}");
+        }
+        assert_eq!(route.public_template(), "/api/users/{user_id}");
+    }
+
+    #[test]
+    fn literals_come_before_parameters() {
+        let mut routes = [route("/api/movies/{id}"), route("/api/movies/popular")];
+        routes.sort_by_key(Route::rank);
+        assert_eq!(routes[0].template, "/api/movies/popular");
+    }
+}

@@ -1,0 +1,136 @@
+//! What a service is to the chassis.
+
+use std::{fmt::Debug, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use discovery::Dns;
+use serde_json::{Value, json};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Auth, Call, Error, Route, Settings, Tokens, Upstream, follow, openapi};
+
+/// Who keeps this service's copy of keys and logged-out tokens up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenSource {
+    /// The chassis, by a stream from `users`.
+    Stream,
+    /// The service itself: it is `users`.
+    Own,
+}
+
+/// A service: its name, its route table, what it calls, and how it is built.
+///
+/// `main` is `chassis::main::<S>()`; everything else follows from here.
+pub trait Service: Debug + Send + Sync + Sized + 'static {
+    /// The name in Consul, `users`.
+    const NAME: &'static str;
+    /// One sentence for `--help` and the OpenAPI document.
+    const DESCRIPTION: &'static str;
+    /// Where tokens are learnt from.
+    const TOKENS: TokenSource = TokenSource::Stream;
+    /// Settings beside those that all services have.
+    type Settings: clap::Args + Debug + Clone + Send + Sync;
+
+    /// The route table.
+    fn routes() -> Vec<Route<Self>>;
+
+    /// The calls that its clients can make (`CALLS` of each [`peer!`](crate::peer)).
+    fn calls() -> Vec<Call> {
+        Vec::new()
+    }
+
+    /// Opens stores and clients. An error ends the process, and the supervisor tries again.
+    fn build(settings: Self::Settings, context: &Context) -> impl Future<Output = anyhow::Result<Self>> + Send;
+
+    /// The gRPC side, if it has one.
+    fn grpc(self: &Arc<Self>) -> Option<tonic::service::Routes> {
+        None
+    }
+
+    /// Whether its stores answer.
+    fn ready(&self) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Closes pools, after the last request.
+    fn close(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// What a service is built with.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The settings that all services have.
+    pub settings: Settings,
+    /// This instance's Consul service id.
+    pub instance: String,
+    /// Consul DNS, for infrastructure.
+    pub dns: Dns,
+    /// The copy of keys and logged-out tokens.
+    pub tokens: Arc<Tokens>,
+    /// For background work: tracked, and told to end at shutdown.
+    pub tasks: TaskTracker,
+    /// Cancelled when the process shall end.
+    pub shutdown: CancellationToken,
+}
+
+impl Context {
+    /// A connection to `peer` through the own sidecar.
+    ///
+    /// # Errors
+    /// When neither UPSTREAMS_DIR nor UPSTREAM_URLS says where it is.
+    pub fn upstream(&self, peer: &str) -> anyhow::Result<Upstream> {
+        let address = self.settings.upstream(peer);
+        Upstream::new(&address.with_context(|| {
+            format!("no way to `{peer}`: set UPSTREAMS_DIR, or UPSTREAM_URLS={peer}=http://127.0.0.1:<port>")
+        })?)
+    }
+
+    /// The path of a file in the data folder, which is made if it is missing.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn data_file(&self, name: &str) -> anyhow::Result<std::path::PathBuf> {
+        let folder: &Path = &self.settings.data_dir;
+        std::fs::create_dir_all(folder).with_context(|| format!("DATA_DIR: cannot create {}", folder.display()))?;
+        Ok(folder.join(name))
+    }
+
+    /// Starts background work that ends when the process does.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+}
+
+/// All calls of a service, those of the chassis included.
+pub(crate) fn calls<S: Service>() -> Vec<Call> {
+    let mut calls = S::calls();
+    if follows_tokens::<S>() {
+        calls.extend_from_slice(follow::CALLS);
+    }
+    calls.sort_unstable();
+    calls.dedup();
+    calls
+}
+
+/// Whether the chassis has to follow the tokens for this service.
+pub(crate) fn follows_tokens<S: Service>() -> bool {
+    S::TOKENS == TokenSource::Stream && S::routes().iter().any(|route| route.auth != Auth::None)
+}
+
+/// What `describe` prints: all that files outside the code are generated from.
+pub fn describe<S: Service>() -> Value {
+    let routes = S::routes();
+    json!({
+        "name": S::NAME,
+        "description": S::DESCRIPTION,
+        "routes": routes.iter().map(Route::info).collect::<Vec<_>>(),
+        "calls": calls::<S>(),
+        "openapi": openapi::document(S::NAME, S::DESCRIPTION, &routes),
+    })
+}

@@ -1,0 +1,334 @@
+//! Bearer tokens (D2, D3): verified locally from a copy of the keys and of the logged-out list.
+//!
+//! The rules are those of RFC 8725: the algorithm follows from the key and never from the token,
+//! `iss`, `aud` and `typ` are checked, and nothing that a token names is ever fetched.
+
+use std::{collections::HashMap, sync::{RwLock, RwLockReadGuard, RwLockWriteGuard}};
+
+use http::{HeaderMap, header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use proto::users::TokenUpdate;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::{Auth, Error, clock};
+
+/// `iss` of every token.
+pub const ISSUER: &str = "plaza";
+/// `aud` of every token.
+pub const AUDIENCE: &str = "plaza";
+/// `typ` of an access token (RFC 9068).
+const TYPE: &str = "at+jwt";
+/// Clocks of two machines may differ by this much, in seconds.
+const LEEWAY: u64 = 5;
+/// No token of ours is longer, in bytes.
+const MAX_LENGTH: usize = 2048;
+
+/// The claims of an access token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// User id, in decimal.
+    pub sub: String,
+    /// Username at the time of the login.
+    pub username: String,
+    /// Id of the token, for logging it out.
+    pub jti: String,
+    /// [`ISSUER`]
+    pub iss: String,
+    /// [`AUDIENCE`]
+    pub aud: String,
+    /// Seconds since the epoch.
+    pub iat: i64,
+    /// Seconds since the epoch.
+    pub exp: i64,
+}
+
+/// Who a verified token belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// User id.
+    pub user_id: i64,
+    /// Username at the time of the login.
+    pub username: String,
+    /// Id of the token.
+    pub jti: String,
+    /// When the token ends, in seconds since the epoch.
+    pub expires_at: i64,
+}
+
+/// How tokens are signed.
+#[derive(Debug, Clone)]
+pub enum Scheme {
+    /// Ed25519 with keys that `users` hands out and rotates.
+    EdDsa,
+    /// One secret that every service shares, for S2 deployments.
+    Hs256(SecretString),
+}
+
+/// The copy of keys and logged-out tokens that a process verifies with.
+///
+/// Things are only ever added: neither a lost stream nor a snapshot that lacks an entry makes
+/// a refused token good again. Entries leave when the tokens they speak of have expired.
+#[derive(Debug)]
+pub struct Tokens {
+    scheme: Scheme,
+    keys: RwLock<HashMap<String, VerificationKey>>,
+    /// `jti` to expiry; `None` until the first snapshot.
+    revoked: RwLock<Option<HashMap<String, i64>>>,
+}
+
+#[derive(Clone)]
+struct VerificationKey {
+    key: DecodingKey,
+    expires_at: i64,
+}
+
+impl std::fmt::Debug for VerificationKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "VerificationKey(until {})", self.expires_at)
+    }
+}
+
+impl Tokens {
+    /// An empty copy, which refuses every token with 503 until [`Tokens::apply`] got a snapshot.
+    pub fn new(scheme: Scheme) -> Self {
+        Self { scheme, keys: RwLock::default(), revoked: RwLock::default() }
+    }
+
+    /// Takes in what `users` says.
+    pub fn apply(&self, update: TokenUpdate) {
+        let now = clock::now().timestamp();
+        let mut keys = write(&self.keys);
+        keys.retain(|_, key| key.expires_at > now);
+        for key in update.keys {
+            let expires_at = key.expires_at;
+            keys.insert(key.kid, VerificationKey { key: DecodingKey::from_ed_der(&key.public_key), expires_at });
+        }
+        drop(keys);
+        let mut revoked = write(&self.revoked);
+        if update.snapshot && revoked.is_none() {
+            *revoked = Some(HashMap::new());
+        }
+        if let Some(revoked) = revoked.as_mut() {
+            revoked.retain(|_, expires_at| *expires_at + LEEWAY.cast_signed() > now);
+            revoked.extend(update.revoked.into_iter().map(|revocation| (revocation.jti, revocation.expires_at)));
+        }
+    }
+
+    /// Who the request comes from, as far as the route wants to know.
+    ///
+    /// # Errors
+    /// 401 when a token is needed and missing, or sent and bad; 503 before the first snapshot.
+    pub(crate) fn identify(&self, auth: Auth, headers: &HeaderMap) -> Result<Option<Identity>, Error> {
+        if auth == Auth::None {
+            return Ok(None);
+        }
+        match headers.get(header::AUTHORIZATION) {
+            None if auth == Auth::Optional => Ok(None),
+            None => Err(Error::unauthenticated("A Bearer token is needed: log in first")),
+            Some(value) => self.verify(bearer(value.to_str().unwrap_or_default())?).map(Some),
+        }
+    }
+
+    /// Checks one token.
+    ///
+    /// # Errors
+    /// 401 with the reason that helps an honest client; 503 before the first snapshot.
+    pub fn verify(&self, token: &str) -> Result<Identity, Error> {
+        let invalid = || Error::unauthenticated("The token is not valid");
+        if token.len() > MAX_LENGTH {
+            return Err(invalid());
+        }
+        let claims = match &self.scheme {
+            Scheme::Hs256(secret) => {
+                let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
+                decode(token, &key, Algorithm::HS256)?
+            }
+            Scheme::EdDsa => self.verify_with_key(token)?,
+        };
+        match read(&self.revoked).as_ref() {
+            None => return Err(Error::unavailable("Tokens cannot be checked yet; try again")),
+            Some(revoked) if revoked.contains_key(&claims.jti) => {
+                return Err(Error::unauthenticated("The token was logged out"));
+            }
+            Some(_) => {}
+        }
+        Ok(Identity {
+            user_id: claims.sub.parse().map_err(|_| invalid())?,
+            username: claims.username,
+            jti: claims.jti,
+            expires_at: claims.exp,
+        })
+    }
+
+    fn verify_with_key(&self, token: &str) -> Result<Claims, Error> {
+        let invalid = |_| Error::unauthenticated("The token is not valid");
+        let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
+        let keys = read(&self.keys);
+        if keys.is_empty() {
+            return Err(Error::unavailable("Tokens cannot be checked yet; try again"));
+        }
+        let known = header.kid.as_deref().and_then(|kid| keys.get(kid));
+        let known = known.filter(|key| key.expires_at > clock::now().timestamp()).cloned();
+        drop(keys);
+        match known {
+            Some(known) if header.typ.as_deref() == Some(TYPE) => decode(token, &known.key, Algorithm::EdDSA),
+            _ => Err(Error::unauthenticated("The token is not valid")),
+        }
+    }
+}
+
+/// Signs tokens: the half that only `users` has.
+pub fn sign(claims: &Claims, key: &EncodingKey, algorithm: Algorithm, kid: Option<&str>) -> Result<String, Error> {
+    let mut header = Header::new(algorithm);
+    header.typ = Some(TYPE.to_owned());
+    header.kid = kid.map(str::to_owned);
+    jsonwebtoken::encode(&header, claims, key).map_err(Error::internal)
+}
+
+fn decode(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims, Error> {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = LEEWAY;
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.validate_nbf = true;
+    let decoded = jsonwebtoken::decode::<Claims>(token, key, &validation);
+    decoded.map(|token| token.claims).map_err(|error| match error.kind() {
+        jsonwebtoken::errors::ErrorKind::ExpiredSignature => Error::unauthenticated("The token has expired"),
+        _ => Error::unauthenticated("The token is not valid"),
+    })
+}
+
+/// The token of an `Authorization` value (RFC 6750); the scheme is compared without case.
+fn bearer(value: &str) -> Result<&str, Error> {
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(Error::unauthenticated("The Authorization header must be `Bearer <token>`")),
+    }
+}
+
+// A poisoned lock only means that another thread panicked between two complete map operations.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Code;
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use proto::users::{Key, Revocation};
+
+    struct Signer {
+        kid: &'static str,
+        key: EncodingKey,
+        public: Vec<u8>,
+    }
+
+    fn signer(kid: &'static str) -> Signer {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap();
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
+        Signer { kid, key: EncodingKey::from_ed_der(pkcs8.as_ref()), public: pair.public_key().as_ref().to_vec() }
+    }
+
+    fn claims(jti: &str) -> Claims {
+        let now = clock::now().timestamp();
+        Claims {
+            sub: "7".into(),
+            username: "ada".into(),
+            jti: jti.into(),
+            iss: ISSUER.into(),
+            aud: AUDIENCE.into(),
+            iat: now,
+            exp: now + 60,
+        }
+    }
+
+    fn snapshot(signer: &Signer) -> TokenUpdate {
+        let expires_at = clock::now().timestamp() + 600;
+        let key = Key { kid: signer.kid.into(), public_key: signer.public.clone(), expires_at };
+        TokenUpdate { snapshot: true, keys: vec![key], revoked: vec![] }
+    }
+
+    fn token(signer: &Signer, claims: &Claims) -> String {
+        sign(claims, &signer.key, Algorithm::EdDSA, Some(signer.kid)).unwrap()
+    }
+
+    #[test]
+    fn d2_a_good_token_names_its_owner() {
+        let (signer, tokens) = (signer("a"), Tokens::new(Scheme::EdDsa));
+        let good = token(&signer, &claims("1"));
+        assert_eq!(tokens.verify(&good).unwrap_err().code(), Code::Unavailable, "no keys yet");
+        tokens.apply(snapshot(&signer));
+        assert_eq!(tokens.verify(&good).unwrap().user_id, 7);
+    }
+
+    #[test]
+    fn s6_every_forged_token_is_refused() {
+        let (ours, theirs, tokens) = (signer("a"), signer("a"), Tokens::new(Scheme::EdDsa));
+        tokens.apply(snapshot(&ours));
+        let good = token(&ours, &claims("1"));
+        let (_, payload_and_signature) = good.split_once('.').unwrap();
+        let with_header = |header: &str| format!("{}.{payload_and_signature}", URL_SAFE_NO_PAD.encode(header));
+        let unsigned = |header: &str| {
+            let payload = payload_and_signature.split('.').next().unwrap();
+            format!("{}.{payload}.", URL_SAFE_NO_PAD.encode(header))
+        };
+        let hs256_with_public_key =
+            sign(&claims("1"), &EncodingKey::from_secret(&ours.public), Algorithm::HS256, Some("a")).unwrap();
+        let mut bad = claims("1");
+        let mut with = |change: fn(&mut Claims)| {
+            bad = claims("1");
+            change(&mut bad);
+            token(&ours, &bad)
+        };
+        let forged = [
+            ("alg none", unsigned(r#"{"alg":"none","typ":"at+jwt","kid":"a"}"#)),
+            ("alg None", unsigned(r#"{"alg":"None","typ":"at+jwt","kid":"a"}"#)),
+            ("hs256 with the public key", hs256_with_public_key),
+            ("another key", token(&theirs, &claims("1"))),
+            ("unknown kid", with_header(r#"{"alg":"EdDSA","typ":"at+jwt","kid":"../../etc/passwd"}"#)),
+            ("no kid", with_header(r#"{"alg":"EdDSA","typ":"at+jwt"}"#)),
+            ("other typ", with_header(r#"{"alg":"EdDSA","typ":"JWT","kid":"a"}"#)),
+            ("jku", with_header(r#"{"alg":"EdDSA","typ":"at+jwt","kid":"a","jku":"http://127.0.0.1:1/"}"#)),
+            ("expired", with(|claims| claims.exp -= 120)),
+            ("issuer", with(|claims| claims.iss = "other".into())),
+            ("audience", with(|claims| claims.aud = "other".into())),
+            ("subject", with(|claims| claims.sub = "7; drop table".into())),
+            ("huge", "x".repeat(1 << 20)),
+            ("empty", String::new()),
+        ];
+        for (name, forged) in forged {
+            assert_eq!(tokens.verify(&forged).unwrap_err().code(), Code::Unauthenticated, "{name}");
+        }
+        assert!(tokens.verify(&good).is_ok());
+    }
+
+    #[test]
+    fn d3_a_later_snapshot_never_makes_a_refused_token_good_again() {
+        let (signer, tokens) = (signer("a"), Tokens::new(Scheme::EdDsa));
+        tokens.apply(snapshot(&signer));
+        let out = token(&signer, &claims("out"));
+        assert!(tokens.verify(&out).is_ok());
+        let revocation = Revocation { jti: "out".into(), expires_at: clock::now().timestamp() + 60 };
+        tokens.apply(TokenUpdate { snapshot: false, keys: vec![], revoked: vec![revocation] });
+        assert_eq!(tokens.verify(&out).unwrap_err().message(), "The token was logged out");
+        tokens.apply(snapshot(&signer));
+        assert_eq!(tokens.verify(&out).unwrap_err().code(), Code::Unauthenticated);
+    }
+
+    #[test]
+    fn d2_a_rotated_key_logs_nobody_out() {
+        let (old, new, tokens) = (signer("old"), signer("new"), Tokens::new(Scheme::EdDsa));
+        tokens.apply(snapshot(&old));
+        tokens.apply(snapshot(&new));
+        assert!(tokens.verify(&token(&old, &claims("1"))).is_ok());
+        assert!(tokens.verify(&token(&new, &claims("2"))).is_ok());
+    }
+}

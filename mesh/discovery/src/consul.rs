@@ -1,0 +1,217 @@
+//! [`Registry`] over a Consul agent: `consulrs` where it is sound, own calls for what it lacks.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_trait::async_trait;
+use consulrs::{
+    api::{
+        check::common::AgentServiceCheck,
+        connect::common::Upstream,
+        service::{
+            common::{AgentServiceConnect, AgentServiceConnectProxy, AgentServiceRegistration},
+            requests::RegisterServiceRequest,
+        },
+    },
+    client::{ConsulClient, ConsulClientSettingsBuilder},
+    error::ClientError,
+};
+use serde::Deserialize;
+
+use crate::{Error, Instance, Registration, Registry};
+
+/// The agent is on the same machine: what it cannot say within this time it cannot say.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// A Consul agent.
+pub struct Consul {
+    client: ConsulClient,
+    http: reqwest::Client,
+    address: String,
+    token: Option<String>,
+}
+
+impl std::fmt::Debug for Consul {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Consul").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Consul {
+    /// A client of the agent at `address` (`http://127.0.0.1:8500`) with an ACL token.
+    ///
+    /// # Errors
+    /// When the address or the token cannot be sent in a request at all.
+    pub fn new(address: &str, token: Option<&str>) -> Result<Self, Error> {
+        // consulrs panics on a token with a line break, as one read from a file has.
+        let token = token.map(str::trim).filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.as_deref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err(Error::Other("the token has characters that no token has".into()));
+        }
+        let address = address.trim_end_matches('/').to_owned();
+        if address.parse::<reqwest::Url>().is_err() {
+            return Err(Error::Other(format!("`{address}` is no URL")));
+        }
+        let mut settings = ConsulClientSettingsBuilder::default();
+        settings.address(&address).ca_certs(Vec::new()).verify(true);
+        // An empty token keeps the crate from reading one out of the environment itself.
+        settings.token(token.clone().unwrap_or_default());
+        let settings = settings.build().map_err(|error| Error::Other(error.to_string()))?;
+        let client = ConsulClient::new(settings).map_err(|error| translate(&error))?;
+        let http = reqwest::Client::builder()
+            .timeout(DEADLINE)
+            .build()
+            .map_err(|error| Error::Other(error.to_string()))?;
+        Ok(Self { client, http, address, token })
+    }
+
+    /// A `GET` of the HTTP API that `consulrs` does not have.
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let mut request = self.http.get(format!("{}/v1/{path}", self.address));
+        if let Some(token) = &self.token {
+            request = request.header("x-consul-token", token);
+        }
+        let answer = request.send().await.map_err(|error| {
+            if error.is_timeout() { Error::Timeout(DEADLINE) } else { Error::Other(error.to_string()) }
+        })?;
+        match answer.status().as_u16() {
+            403 => Err(Error::Denied),
+            code if code >= 400 => Err(Error::Other(format!("status {code} for {path}"))),
+            _ => answer.json().await.map_err(|error| Error::Other(error.to_string())),
+        }
+    }
+}
+
+#[async_trait]
+impl Registry for Consul {
+    async fn register(&self, registration: &Registration) -> Result<(), Error> {
+        let mut request = RegisterServiceRequest::builder();
+        describe(&mut request, registration);
+        within(consulrs::service::register(&self.client, &registration.service, Some(&mut request))).await
+    }
+
+    async fn deregister(&self, id: &str) -> Result<(), Error> {
+        match within(consulrs::service::deregister(&self.client, id, None)).await {
+            Err(Error::Other(text)) if text.contains("404") => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn is_registered(&self, id: &str) -> Result<bool, Error> {
+        // Not the crate's `health_by_id`: it takes the 503 of a critical instance for a failure.
+        let services: HashMap<String, serde::de::IgnoredAny> = self.get("agent/services").await?;
+        Ok(services.contains_key(id))
+    }
+
+    async fn healthy(&self, service: &str) -> Result<Vec<Instance>, Error> {
+        let entries: Vec<Entry> = self.get(&format!("health/service/{service}?passing=true")).await?;
+        Ok(entries
+            .into_iter()
+            .map(|Entry { service }| Instance { id: service.id, address: service.address, port: service.port })
+            .collect())
+    }
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(rename = "Service")]
+    service: Service,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "Address")]
+    address: String,
+    #[serde(rename = "Port")]
+    port: u16,
+}
+
+/// Fills in the application, its readiness check and its sidecar with one listener an upstream.
+fn describe(
+    request: &mut consulrs::api::service::requests::RegisterServiceRequestBuilder,
+    registration: &Registration,
+) {
+    let check = AgentServiceCheck {
+        name: Some("ready".into()),
+        http: Some(format!("http://{}/readyz", registration.admin)),
+        interval: Some("2s".into()),
+        timeout: Some("1s".into()),
+        // The instance announces itself when it is ready: it need not wait for a first check.
+        status: Some("passing".into()),
+        deregister_critical_service_after: Some("10m".into()),
+        ..AgentServiceCheck::default()
+    };
+    let upstreams = registration.upstreams.iter().map(|(peer, socket)| Upstream {
+        destination_name: Some(peer.clone()),
+        local_bind_socket_path: Some(socket.display().to_string()),
+        local_bind_socket_mode: Some("0600".into()),
+        ..Upstream::default()
+    });
+    let sidecar = AgentServiceRegistration {
+        address: Some(registration.address.ip().to_string()),
+        proxy: Some(AgentServiceConnectProxy { upstreams: Some(upstreams.collect()), ..Default::default() }),
+        ..AgentServiceRegistration::default()
+    };
+    let mut meta: HashMap<_, _> = registration.meta.clone().into_iter().collect();
+    meta.insert("admin_port".into(), registration.admin.port().to_string());
+    request
+        .id(&registration.id)
+        .address(registration.address.ip().to_string())
+        .port(u64::from(registration.address.port()))
+        .meta(meta)
+        .check(check)
+        .connect(AgentServiceConnect { native: None, sidecar_service: Some(sidecar) });
+}
+
+/// Awaits a call of the crate, which has no deadline of its own.
+async fn within<T>(call: impl Future<Output = Result<T, ClientError>>) -> Result<(), Error> {
+    match tokio::time::timeout(DEADLINE, call).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(translate(&error)),
+        Err(_) => Err(Error::Timeout(DEADLINE)),
+    }
+}
+
+fn translate(error: &ClientError) -> Error {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    match error {
+        ClientError::APIError { code: 403, .. } => Error::Denied,
+        ClientError::APIError { message: Some(message), .. } => Error::Other(format!("{text}: {message}")),
+        _ if text.contains("403") => Error::Denied,
+        _ => Error::Other(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_with_a_line_break_is_trimmed_and_one_with_blanks_refused() {
+        let consul = Consul::new("http://127.0.0.1:8500/", Some("0b7b\n")).unwrap();
+        assert_eq!(consul.token.as_deref(), Some("0b7b"));
+        assert!(Consul::new("http://127.0.0.1:8500", Some("a b")).is_err());
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_hangs_costs_the_deadline_and_no_more() {
+        let hung = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let consul = Consul::new(&format!("http://{}", hung.local_addr().unwrap()), None).unwrap();
+        let registration = Registration {
+            service: "users".into(),
+            id: "users-1".into(),
+            address: ([127, 0, 0, 1], 1).into(),
+            admin: ([127, 0, 0, 1], 2).into(),
+            upstreams: [].into(),
+            meta: [].into(),
+        };
+        assert!(matches!(consul.register(&registration).await, Err(Error::Timeout(_))));
+        assert!(matches!(consul.is_registered("users-1").await, Err(Error::Timeout(_))));
+    }
+}

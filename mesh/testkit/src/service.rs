@@ -1,0 +1,137 @@
+//! A service in process, on ports that the system chose.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use chassis::{App, Context, Service, Settings, TokenSource};
+use clap::Parser;
+use reqwest::{Client, Method, RequestBuilder};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Reply, Signer, eventually, send};
+
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true)]
+struct Flags<A: clap::Args> {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    own: A,
+}
+
+/// A running service with a data folder of its own, and a client for it.
+#[derive(Debug)]
+pub struct TestService<S: Service> {
+    /// The service itself.
+    pub service: Arc<S>,
+    /// What it was built with.
+    pub context: Context,
+    /// Where REST and gRPC are answered.
+    pub address: SocketAddr,
+    /// Where `/readyz` and `/metrics` are.
+    pub admin: SocketAddr,
+    client: Client,
+    signer: Signer,
+    shutdown: CancellationToken,
+    running: Option<JoinHandle<()>>,
+    data: Arc<TempDir>,
+}
+
+impl<S: Service> TestService<S> {
+    /// Starts a service with these flags beside those that every test needs.
+    ///
+    /// # Panics
+    /// When it does not start or does not become ready.
+    pub async fn start(flags: &[&str]) -> Self {
+        let data = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        Self::start_in(data, flags).await
+    }
+
+    /// Starts a service over the data folder of another one, which has stopped or runs beside it.
+    ///
+    /// # Panics
+    /// As [`TestService::start`].
+    pub async fn start_in(data: Arc<TempDir>, flags: &[&str]) -> Self {
+        let data_dir = data.path().display().to_string();
+        let fixed = ["--registration", "off", "--data-dir", &data_dir, "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--drain-seconds", "2"];
+        let parsed = Flags::<S::Settings>::try_parse_from(fixed.iter().chain(flags)).unwrap_or_else(|error| panic!("{error}"));
+        let app = App::<S>::build(parsed.settings, parsed.own).await.unwrap_or_else(|error| panic!("{error:#}"));
+        let signer = Signer::new("testkit");
+        if S::TOKENS == TokenSource::Stream {
+            app.context().tokens.apply(signer.snapshot());
+        }
+        let (address, admin) = (app.http_addr().expect("bound"), app.admin_addr().expect("bound"));
+        let (service, context) = (Arc::clone(app.service()), app.context().clone());
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { app.run(shutdown).await.unwrap_or_else(|error| panic!("{error:#}")) }
+        });
+        let client = Client::builder().timeout(Duration::from_secs(20)).build().expect("a client");
+        let started = Self { service, context, address, admin, client, signer, shutdown, running: Some(running), data };
+        eventually("readiness", || async {
+            match started.client.get(format!("http://{admin}/readyz")).send().await {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                Ok(answer) => Err(answer.text().await.unwrap_or_default()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await;
+        started
+    }
+
+    /// The data folder, for a second instance over the same data.
+    pub fn data(&self) -> Arc<TempDir> {
+        Arc::clone(&self.data)
+    }
+
+    /// A good token of a person, for services that do not issue tokens themselves.
+    pub fn token(&self, user_id: i64, username: &str) -> String {
+        self.signer.token(user_id, username)
+    }
+
+    /// The key that the service trusts.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// A request to the service, not sent yet.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// `GET path`, as nobody in particular.
+    pub async fn get(&self, path: &str) -> Reply {
+        send(self.request(Method::GET, path)).await
+    }
+
+    /// `method path` with a token and, if not `null`, a JSON body.
+    pub async fn call(&self, method: Method, path: &str, token: &str, body: &serde_json::Value) -> Reply {
+        let mut request = self.request(method, path);
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        send(request).await
+    }
+
+    /// Shuts the service down in order.
+    ///
+    /// # Panics
+    /// When the service did.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        if let Some(running) = self.running.take() {
+            running.await.expect("the service ends in order");
+        }
+    }
+}
+
+impl<S: Service> Drop for TestService<S> {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}

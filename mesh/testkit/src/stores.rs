@@ -1,0 +1,36 @@
+//! Stores for tests. `cargo mesh test` starts the servers and says where they are.
+
+use sea_orm::{ConnectionTrait as _, Database};
+
+use crate::unique;
+
+/// Variable with the URL of a Postgres server whose user may create databases, without a path.
+const POSTGRES: &str = "TEST_POSTGRES_URL";
+/// Variable with the URLs of document stores, one for each backend, parted by commas.
+const DOCUMENTS: &str = "TEST_DOCUMENTS_URLS";
+
+/// A new, empty Postgres database; its URL.
+///
+/// # Panics
+/// When the tests are not run by `cargo mesh test`.
+pub async fn postgres() -> String {
+    let server = variable(POSTGRES);
+    let name = unique("test_");
+    let connection = Database::connect(format!("{server}/postgres")).await.expect("Postgres answers");
+    connection.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database can be created");
+    connection.close().await.expect("a connection can be closed");
+    format!("{server}/{name}")
+}
+
+/// The URL of each document store there is to test with.
+///
+/// # Panics
+/// When the tests are not run by `cargo mesh test`.
+pub fn documents() -> Vec<String> {
+    variable(DOCUMENTS).split(',').map(str::to_owned).collect()
+}
+
+fn variable(name: &str) -> String {
+    let value = std::env::var(name);
+    value.unwrap_or_else(|_| panic!("{name} is not set: run the tests by `cargo mesh test`, which starts the stores"))
+}
