@@ -6,11 +6,17 @@ use prost_build::{Config, Service, ServiceGenerator};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let mut files: Vec<_> = fs::read_dir("proto")?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    let mut files: Vec<_> = fs::read_dir("proto")?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
     files.sort();
     let descriptors = protox::compile(&files, ["proto"])?;
-    let tonic = tonic_prost_build::configure().build_client(false).build_transport(false);
-    Config::new().service_generator(Box::new(WithMarkers(tonic.service_generator()))).compile_fds(descriptors)?;
+    let tonic = tonic_prost_build::configure()
+        .build_client(false)
+        .build_transport(false);
+    Config::new()
+        .service_generator(Box::new(WithMarkers(tonic.service_generator())))
+        .compile_fds(descriptors)?;
     Ok(())
 }
 
@@ -19,10 +25,18 @@ struct WithMarkers(Box<dyn ServiceGenerator>);
 
 impl ServiceGenerator for WithMarkers {
     fn generate(&mut self, service: Service, buf: &mut String) {
-        let owner = service.package.split('.').nth(1).expect("packages are named plaza.<service>.v1").to_owned();
+        let owner = service
+            .package
+            .split('.')
+            .nth(1)
+            .expect("packages are named plaza.<service>.v1")
+            .to_owned();
         for method in &service.methods {
             let marker = format!("{}{}", service.name, method.proto_name);
-            let doc = format!("The method `{}.{}/{}`.", service.package, service.proto_name, method.proto_name);
+            let doc = format!(
+                "The method `{}.{}/{}`.",
+                service.package, service.proto_name, method.proto_name
+            );
             write!(
                 buf,
                 r#"

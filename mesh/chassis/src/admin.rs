@@ -1,6 +1,12 @@
 //! The listener for operators, which the ingress does not route: liveness, readiness, metrics.
 
-use std::{sync::{Arc, atomic::{AtomicBool, Ordering}}, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -29,11 +35,17 @@ impl Gate {
 }
 
 /// Answers `/livez`, `/readyz` and `/metrics`.
-pub(crate) async fn handle<S: Service>(service: Arc<S>, gate: Gate, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn handle<S: Service>(
+    service: Arc<S>,
+    gate: Gate,
+    request: Request<Incoming>,
+) -> Response<Body> {
     match request.uri().path() {
         // Liveness asks nobody: a process that can answer is alive, whatever its stores do.
         "/livez" => text(StatusCode::OK, "alive"),
-        "/readyz" if !gate.is_open() => text(StatusCode::SERVICE_UNAVAILABLE, "starting or draining"),
+        "/readyz" if !gate.is_open() => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "starting or draining")
+        }
         "/readyz" => match ready(service.as_ref()).await {
             Ok(()) => text(StatusCode::OK, "ready"),
             Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, error.message().to_owned()),
@@ -50,7 +62,11 @@ pub(crate) async fn ready<S: Service>(service: &S) -> Result<(), Error> {
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Full::new(body.into()).map_err(|never| match never {}).boxed_unsync());
+    let mut response = Response::new(
+        Full::new(body.into())
+            .map_err(|never| match never {})
+            .boxed_unsync(),
+    );
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

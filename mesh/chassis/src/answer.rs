@@ -16,7 +16,11 @@ pub struct Answer<T> {
 
 impl<T> From<T> for Answer<T> {
     fn from(body: T) -> Self {
-        Self { body, status: None, headers: HeaderMap::new() }
+        Self {
+            body,
+            status: None,
+            headers: HeaderMap::new(),
+        }
     }
 }
 
@@ -39,7 +43,10 @@ impl<T: Serialize> Answer<T> {
         let body = serde_json::to_vec(&self.body).map_err(Error::internal)?;
         let mut response = http::Response::new(Bytes::from(body));
         *response.status_mut() = self.status.unwrap_or(default);
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         response.headers_mut().extend(self.headers);
         Ok(response)
     }

@@ -27,7 +27,10 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
 const FAREWELL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Every flag can be given by the variable named beside it.")]
+#[command(
+    version,
+    after_help = "Every flag can be given by the variable named beside it."
+)]
 struct Cli<A: clap::Args> {
     #[command(subcommand)]
     command: Option<Command>,
@@ -48,23 +51,37 @@ enum Command {
 /// The `main` of every service.
 #[must_use]
 pub fn main<S: Service>() -> ExitCode {
-    let command = <Cli<S::Settings> as clap::CommandFactory>::command().name(S::NAME).about(S::DESCRIPTION);
-    let parsed = command.try_get_matches().and_then(|matches| {
-        <Cli<S::Settings> as clap::FromArgMatches>::from_arg_matches(&matches)
-    });
+    let command = <Cli<S::Settings> as clap::CommandFactory>::command()
+        .name(S::NAME)
+        .about(S::DESCRIPTION);
+    let parsed = command
+        .try_get_matches()
+        .and_then(|matches| <Cli<S::Settings> as clap::FromArgMatches>::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(BAD_SETTINGS) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(BAD_SETTINGS)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     if let Some(Command::Describe) = cli.command {
         use std::io::Write as _;
-        let written = serde_json::to_string_pretty(&describe::<S>()).map(|text| writeln!(std::io::stdout(), "{text}"));
-        return if matches!(written, Ok(Ok(()))) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        let written = serde_json::to_string_pretty(&describe::<S>())
+            .map(|text| writeln!(std::io::stdout(), "{text}"));
+        return if matches!(written, Ok(Ok(()))) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
     }
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(serve::<S>(cli.settings, cli.own)),
         Err(_) => ExitCode::FAILURE,
     }
@@ -94,17 +111,27 @@ async fn serve<S: Service>(settings: Settings, own: S::Settings) -> ExitCode {
         tracing::error!(cause = format!("{error:#}"), "service ended");
     }
     drop(guard);
-    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if result.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn instance<S: Service>(settings: &Settings) -> String {
-    settings.instance.clone().unwrap_or_else(|| format!("{}-1", S::NAME))
+    settings
+        .instance
+        .clone()
+        .unwrap_or_else(|| format!("{}-1", S::NAME))
 }
 
 /// First signal: shut down in order. Second: at once.
 async fn cancel_on_signal(shutdown: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return;
     };
     for round in 0..2 {
@@ -144,7 +171,12 @@ impl<S: Service> App<S> {
         let http = bind(context.settings.listen(), "HTTP_ADDR").await?;
         let admin = bind(context.settings.admin_addr, "ADMIN_ADDR").await?;
         let service = Arc::new(S::build(own, &context).await?);
-        Ok(Self { service, context, http, admin })
+        Ok(Self {
+            service,
+            context,
+            http,
+            admin,
+        })
     }
 
     /// Where REST and gRPC are answered.
@@ -174,7 +206,12 @@ impl<S: Service> App<S> {
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let registry = registry(&self.context.settings)?;
         let registration = self.registration()?;
-        let Self { service, context, http, admin } = self;
+        let Self {
+            service,
+            context,
+            http,
+            admin,
+        } = self;
         let bounds = Bounds {
             connections: context.settings.max_connections,
             drain: Duration::from_secs(context.settings.drain_seconds),
@@ -183,18 +220,27 @@ impl<S: Service> App<S> {
         let (admin_service, admin_gate) = (Arc::clone(&service), gate.clone());
         let operators = tokio::spawn(server::serve(
             admin,
-            Bounds { connections: 64, drain: Duration::ZERO },
+            Bounds {
+                connections: 64,
+                drain: Duration::ZERO,
+            },
             context.shutdown.clone(),
             move |request| admin::handle(Arc::clone(&admin_service), admin_gate.clone(), request),
         ));
         if follows_tokens::<S>() {
             let upstream = context.upstream(follow::CALLS[0].service)?;
-            let follower = follow::tokens(upstream, Arc::clone(&context.tokens), context.shutdown.clone());
+            let follower = follow::tokens(
+                upstream,
+                Arc::clone(&context.tokens),
+                context.shutdown.clone(),
+            );
             context.tasks.spawn(follower);
         }
         let front = front(&service, &context);
         let clients = CancellationToken::new();
-        let serving = server::serve(http, bounds, clients.clone(), move |request| front.clone().handle(request));
+        let serving = server::serve(http, bounds, clients.clone(), move |request| {
+            front.clone().handle(request)
+        });
         let serving = tokio::spawn(serving);
         tokio::select! {
             () = announce(service.as_ref(), &registry, &registration, &gate) => {}
@@ -207,7 +253,10 @@ impl<S: Service> App<S> {
         let _ = serving.await;
         context.shutdown.cancel();
         context.tasks.close();
-        if tokio::time::timeout(bounds.drain, context.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(bounds.drain, context.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("background work was cut off: it did not end within the drain deadline");
         }
         service.close().await;
@@ -237,7 +286,10 @@ async fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener
 fn registry(settings: &Settings) -> anyhow::Result<Arc<dyn Registry>> {
     Ok(match settings.registration {
         Registration::Off => Arc::new(Unregistered),
-        Registration::On => Arc::new(Consul::new(&settings.consul_http_addr, settings.consul_token()?.as_deref())?),
+        Registration::On => Arc::new(Consul::new(
+            &settings.consul_http_addr,
+            settings.consul_token()?.as_deref(),
+        )?),
     })
 }
 
@@ -247,7 +299,11 @@ fn front<S: Service>(service: &Arc<S>, context: &Context) -> Front {
         tokens: Arc::clone(&context.tokens),
         routes: S::routes().into_iter().map(Arc::new).collect(),
     };
-    Front::new(rest.filter(), service.grpc(), context.settings.max_in_flight)
+    Front::new(
+        rest.filter(),
+        service.grpc(),
+        context.settings.max_in_flight,
+    )
 }
 
 /// Waits until the stores answer, registers, and registers again whenever Consul forgot. Endless.
@@ -266,7 +322,9 @@ async fn announce<S: Service>(
     loop {
         if !registered {
             match registry.register(registration).await {
-                Ok(()) => tracing::info!(address = %registration.address, admin = %registration.admin, "service ready"),
+                Ok(()) => {
+                    tracing::info!(address = %registration.address, admin = %registration.admin, "service ready")
+                }
                 Err(error) => {
                     tracing::warn!(cause = %error, "registration failed");
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -276,7 +334,10 @@ async fn announce<S: Service>(
         }
         tokio::time::sleep(REASSERT).await;
         // An agent that does not answer has not forgotten.
-        registered = registry.is_registered(&registration.id).await.unwrap_or(true);
+        registered = registry
+            .is_registered(&registration.id)
+            .await
+            .unwrap_or(true);
     }
 }
 

@@ -24,7 +24,9 @@ pub async fn connect(context: &Context, url: &str, name: &str) -> anyhow::Result
     // The embedded store has no sessions to retry in; our writes carry ids and are safe to repeat.
     options.retry_writes = Some(false);
     let database = Client::with_options(options)?.database(name);
-    ping(&database).await.context("cannot open the document store")?;
+    ping(&database)
+        .await
+        .context("cannot open the document store")?;
     Ok(database)
 }
 
@@ -42,7 +44,9 @@ impl From<mongodb::error::Error> for Error {
     fn from(error: mongodb::error::Error) -> Self {
         let away = matches!(
             *error.kind,
-            ErrorKind::ServerSelection { .. } | ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. }
+            ErrorKind::ServerSelection { .. }
+                | ErrorKind::Io(_)
+                | ErrorKind::ConnectionPoolCleared { .. }
         );
         if away {
             Self::unavailable("The store does not answer; try again").caused_by(error)

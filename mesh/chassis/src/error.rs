@@ -111,12 +111,22 @@ macro_rules! constructors {
 impl Error {
     /// A failure of kind `code`; `message` is shown to the caller.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        let mut error = Self { code, message: message.into(), source: None, headers: Vec::new() };
+        let mut error = Self {
+            code,
+            message: message.into(),
+            source: None,
+            headers: Vec::new(),
+        };
         if code == Code::Unauthenticated {
-            error.headers.push((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"plaza\"")));
+            error.headers.push((
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"plaza\""),
+            ));
         }
         if code == Code::Unavailable {
-            error.headers.push((header::RETRY_AFTER, HeaderValue::from_static("1")));
+            error
+                .headers
+                .push((header::RETRY_AFTER, HeaderValue::from_static("1")));
         }
         error
     }
@@ -141,7 +151,8 @@ impl Error {
     /// 429 with `Retry-After` in whole seconds, rounded up.
     pub fn too_many(message: impl Into<String>, wait: std::time::Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self::new(Code::TooManyRequests, message).with(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+        Self::new(Code::TooManyRequests, message)
+            .with(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
     /// 500; the cause goes to the log, never to the caller.
@@ -178,7 +189,11 @@ impl Error {
     /// Writes the failure to the log, once, where it is handled: only what an operator can act on.
     pub(crate) fn log(&self) {
         if self.code.status().is_server_error() {
-            let cause = self.source.as_ref().map(|source| format!("{source:#}")).unwrap_or_default();
+            let cause = self
+                .source
+                .as_ref()
+                .map(|source| format!("{source:#}"))
+                .unwrap_or_default();
             tracing::error!(code = ?self.code, cause, "{}", self.message.to_lowercase());
         }
     }
@@ -200,7 +215,10 @@ impl Error {
         let mut response = http::Response::new(Bytes::from(document.to_string()));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.extend(self.headers);
         response
@@ -233,7 +251,8 @@ impl From<tonic::Status> for Error {
             tonic::Code::NotFound => Self::not_found(status.message()),
             tonic::Code::InvalidArgument => Self::unacceptable(status.message()),
             tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => {
-                Self::unavailable("A part of the system does not answer; try again").caused_by(status)
+                Self::unavailable("A part of the system does not answer; try again")
+                    .caused_by(status)
             }
             // Denied by an intention, or a bug: nothing that the caller of ours could mend.
             _ => Self::internal(status),

@@ -27,7 +27,11 @@ pub(crate) async fn tokens(upstream: Upstream, tokens: Arc<Tokens>, shutdown: Ca
         connected.set(0.0);
         counter!("tokens_stream_losses_total").increment(1);
         tracing::warn!(cause = followed.cause, "token stream lost");
-        pause = if followed.worked { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        pause = if followed.worked {
+            FIRST_PAUSE
+        } else {
+            (pause * 2).min(LONGEST_PAUSE)
+        };
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -44,7 +48,12 @@ struct Followed {
 async fn follow(upstream: &Upstream, tokens: &Tokens) -> Followed {
     let mut stream = match upstream.stream::<TokensWatch>(WatchRequest {}).await {
         Ok(stream) => stream,
-        Err(error) => return Followed { worked: false, cause: error.to_string() },
+        Err(error) => {
+            return Followed {
+                worked: false,
+                cause: error.to_string(),
+            };
+        }
     };
     let mut worked = false;
     loop {
@@ -64,7 +73,10 @@ async fn follow(upstream: &Upstream, tokens: &Tokens) -> Followed {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "seconds since the epoch fit 53 bits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds since the epoch fit 53 bits"
+)]
 fn seconds() -> f64 {
     clock::now().timestamp() as f64
 }

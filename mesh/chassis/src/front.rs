@@ -35,7 +35,11 @@ impl Front {
         grpc: Option<tonic::service::Routes>,
         max_in_flight: usize,
     ) -> Self {
-        Self { rest, grpc: grpc.map(tonic::service::Routes::prepare), permits: Arc::new(Semaphore::new(max_in_flight)) }
+        Self {
+            rest,
+            grpc: grpc.map(tonic::service::Routes::prepare),
+            permits: Arc::new(Semaphore::new(max_in_flight)),
+        }
     }
 
     /// Answers one request; never fails.
@@ -61,7 +65,11 @@ impl Front {
 
     async fn answer(self, mut request: Request<Incoming>) -> Response<Body> {
         let Ok(_permit) = self.permits.try_acquire() else {
-            return boxed(Error::unavailable("Too busy; try again").into_response().map(Full::new));
+            return boxed(
+                Error::unavailable("Too busy; try again")
+                    .into_response()
+                    .map(Full::new),
+            );
         };
         if is_grpc(&request) {
             return match self.grpc {
@@ -69,7 +77,9 @@ impl Front {
                     Ok(response) => boxed(response),
                     Err(never) => match never {},
                 },
-                None => boxed(tonic::Status::unimplemented("no gRPC here").into_http::<tonic::body::Body>()),
+                None => boxed(
+                    tonic::Status::unimplemented("no gRPC here").into_http::<tonic::body::Body>(),
+                ),
             };
         }
         // A HEAD is the GET whose body hyper does not send (RFC 9110, 9.3.2).
@@ -92,12 +102,19 @@ where
 }
 
 fn is_grpc<B>(request: &Request<B>) -> bool {
-    let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .map(HeaderValue::as_bytes);
     kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
 fn server_span(request: &Request<Incoming>) -> Span {
-    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let id = request
+        .headers()
+        .get("x-request-id")
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default();
     tracing::info_span!(
         "request",
         otel.name = request.method().as_str(),
@@ -111,7 +128,10 @@ fn server_span(request: &Request<Incoming>) -> Span {
 }
 
 fn route_label(response: &Response<Body>, grpc_path: Option<String>) -> String {
-    let unimplemented = response.headers().get("grpc-status").is_some_and(|status| status == "12");
+    let unimplemented = response
+        .headers()
+        .get("grpc-status")
+        .is_some_and(|status| status == "12");
     match (response.extensions().get::<Template>(), grpc_path) {
         (Some(template), _) => template.0.replace(":int}", "}"),
         (None, Some(path)) if !unimplemented => path,
@@ -130,7 +150,13 @@ fn observe(
     let elapsed = started.elapsed();
     // Extension methods are unbounded too.
     let method = match *method {
-        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE | Method::PATCH | Method::OPTIONS => method.as_str(),
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::DELETE
+        | Method::PATCH
+        | Method::OPTIONS => method.as_str(),
         _ => "other",
     };
     let span = Span::current();
@@ -143,27 +169,47 @@ fn observe(
     let labels = [
         ("method", method.to_owned()),
         ("route", route.to_owned()),
-        ("status", grpc_status(response).unwrap_or(status.as_u16()).to_string()),
+        (
+            "status",
+            grpc_status(response).unwrap_or(status.as_u16()).to_string(),
+        ),
     ];
     counter!("http_requests_total", &labels).increment(1);
     histogram!("http_request_duration_seconds", &labels[..2]).record(elapsed);
-    let request_id = request_id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let request_id = request_id
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default();
     let duration_ms = elapsed.as_secs_f64() * 1000.0;
-    tracing::info!(method, route, status = status.as_u16(), duration_ms, request_id, "request handled");
+    tracing::info!(
+        method,
+        route,
+        status = status.as_u16(),
+        duration_ms,
+        request_id,
+        "request handled"
+    );
 }
 
 /// A failed call's gRPC code as the HTTP status that says the same; gRPC itself always says 200.
 fn grpc_status(response: &Response<Body>) -> Option<u16> {
-    let code: i32 = response.headers().get("grpc-status")?.to_str().ok()?.parse().ok()?;
-    Some(match tonic::Code::from(code) {
-        tonic::Code::Ok => StatusCode::OK,
-        tonic::Code::NotFound => StatusCode::NOT_FOUND,
-        tonic::Code::InvalidArgument => StatusCode::UNPROCESSABLE_ENTITY,
-        tonic::Code::Unimplemented => StatusCode::METHOD_NOT_ALLOWED,
-        tonic::Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-    .as_u16())
+    let code: i32 = response
+        .headers()
+        .get("grpc-status")?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()?;
+    Some(
+        match tonic::Code::from(code) {
+            tonic::Code::Ok => StatusCode::OK,
+            tonic::Code::NotFound => StatusCode::NOT_FOUND,
+            tonic::Code::InvalidArgument => StatusCode::UNPROCESSABLE_ENTITY,
+            tonic::Code::Unimplemented => StatusCode::METHOD_NOT_ALLOWED,
+            tonic::Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+        .as_u16(),
+    )
 }
 
 /// Counts a request while it is answered, also when its client goes away meanwhile.

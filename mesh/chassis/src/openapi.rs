@@ -10,7 +10,9 @@ pub fn document<S>(name: &str, description: &str, routes: &[Route<S>]) -> Value 
     let mut schemas = Map::new();
     schemas.insert("Problem".into(), problem_schema());
     for route in routes {
-        let path = paths.entry(route.public_template()).or_insert_with(|| json!({}));
+        let path = paths
+            .entry(route.public_template())
+            .or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = operation(name, route);
         let bodies = route.body.iter().chain([&route.reply]);
         schemas.extend(bodies.flat_map(|schema| schema.components.iter().cloned()));
@@ -53,14 +55,23 @@ fn operation<S>(name: &str, route: &Route<S>) -> Value {
 }
 
 fn operation_id<S>(route: &Route<S>) -> String {
-    let path = route.public_template().replace(['{', '}'], "").replace(['/', '.', '-'], "_");
-    format!("{}{}", route.method.as_str().to_lowercase(), path.trim_end_matches('_'))
+    let path = route
+        .public_template()
+        .replace(['{', '}'], "")
+        .replace(['/', '.', '-'], "_");
+    format!(
+        "{}{}",
+        route.method.as_str().to_lowercase(),
+        path.trim_end_matches('_')
+    )
 }
 
 fn parameters<S>(route: &Route<S>) -> Vec<Value> {
     let of_path = route.segments.iter().filter_map(|segment| match segment {
         Segment::Literal(_) => None,
-        Segment::Text(name) => Some(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })),
+        Segment::Text(name) => Some(
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
+        ),
         Segment::Integer(name) => Some(json!({
             "name": name, "in": "path", "required": true,
             "schema": { "type": "integer", "format": "int64", "minimum": 0 },
@@ -84,7 +95,13 @@ fn responses<S>(route: &Route<S>) -> Value {
     let mut codes = route.fails.clone();
     codes.extend([Code::TooManyRequests, Code::Unavailable, Code::Internal]);
     if route.body.is_some() {
-        codes.extend([Code::Malformed, Code::Timeout, Code::TooLarge, Code::UnsupportedMediaType, Code::Unacceptable]);
+        codes.extend([
+            Code::Malformed,
+            Code::Timeout,
+            Code::TooLarge,
+            Code::UnsupportedMediaType,
+            Code::Unacceptable,
+        ]);
     }
     if route.auth != Auth::None {
         codes.push(Code::Unauthenticated);
@@ -92,7 +109,11 @@ fn responses<S>(route: &Route<S>) -> Value {
     if !route.query.is_empty() {
         codes.push(Code::Malformed);
     }
-    if route.segments.iter().any(|segment| !matches!(segment, Segment::Literal(_))) {
+    if route
+        .segments
+        .iter()
+        .any(|segment| !matches!(segment, Segment::Literal(_)))
+    {
         codes.push(Code::NotFound);
     }
     for code in codes {

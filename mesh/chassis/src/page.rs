@@ -25,7 +25,11 @@ impl<K: Serialize + DeserializeOwned> Page<K> {
         let limit = match limit.map(str::parse::<u64>) {
             None => DEFAULT_LIMIT,
             Some(Ok(limit)) if limit >= 1 => limit.min(MAX_LIMIT),
-            Some(_) => return Err(Error::malformed(format!("limit must be a number from 1 to {MAX_LIMIT}"))),
+            Some(_) => {
+                return Err(Error::malformed(format!(
+                    "limit must be a number from 1 to {MAX_LIMIT}"
+                )));
+            }
         };
         let after = cursor.map(decode).transpose()?;
         Ok(Self { limit, after })
@@ -36,27 +40,51 @@ impl<K: Serialize + DeserializeOwned> Page<K> {
         self.limit + 1
     }
 
-    /// The answer: at most `limit` of `rows`, and the link to what follows them.
+    /// The answer: at most `limit` of `rows` as a bare array, and the link to what follows them.
+    ///
+    /// # Errors
+    /// 500 when a key cannot be written as a cursor.
     pub fn answer<T: Serialize, R>(
+        &self,
+        request: &Request,
+        rows: Vec<R>,
+        key: impl Fn(&R) -> K,
+        show: impl Fn(R) -> T,
+    ) -> Result<Answer<Vec<T>>, Error> {
+        self.wrapped(request, rows, key, |rows| {
+            rows.into_iter().map(show).collect()
+        })
+    }
+
+    /// The same in an envelope: `wrap` makes the body of the rows that are shown.
+    ///
+    /// # Errors
+    /// As [`Page::answer`].
+    pub fn wrapped<T: Serialize, R>(
         &self,
         request: &Request,
         mut rows: Vec<R>,
         key: impl Fn(&R) -> K,
-        show: impl Fn(R) -> T,
-    ) -> Result<Answer<Vec<T>>, Error> {
+        wrap: impl FnOnce(Vec<R>) -> T,
+    ) -> Result<Answer<T>, Error> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(&key);
-        let answer = Answer::from(rows.into_iter().map(show).collect::<Vec<T>>());
+        let answer = Answer::from(wrap(rows));
         let Some(next) = next else { return Ok(answer) };
         let link = format!("<{}>; rel=\"next\"", self.next_url(request, &next)?);
-        Ok(answer.header(header::LINK, HeaderValue::try_from(link).map_err(Error::internal)?))
+        Ok(answer.header(
+            header::LINK,
+            HeaderValue::try_from(link).map_err(Error::internal)?,
+        ))
     }
 
     fn next_url(&self, request: &Request, next: &K) -> Result<String, Error> {
-        let mut query: Vec<(String, String)> =
-            request.query_pairs().filter(|(name, _)| name != "cursor" && name != "limit").collect();
+        let mut query: Vec<(String, String)> = request
+            .query_pairs()
+            .filter(|(name, _)| name != "cursor" && name != "limit")
+            .collect();
         query.push(("limit".into(), self.limit.to_string()));
         query.push(("cursor".into(), encode(next)?));
         let query = serde_urlencoded::to_string(query).map_err(Error::internal)?;
@@ -85,7 +113,11 @@ mod tests {
         assert_eq!(page(None, None).unwrap().limit, 50);
         assert_eq!(page(Some("100000"), None).unwrap().limit, 200);
         for bad in ["0", "-1", "x", "1e3", "99999999999999999999999"] {
-            assert_eq!(page(Some(bad), None).unwrap_err().code(), crate::Code::Malformed, "{bad}");
+            assert_eq!(
+                page(Some(bad), None).unwrap_err().code(),
+                crate::Code::Malformed,
+                "{bad}"
+            );
         }
         for bad in ["", "x", "bm90IGpzb24", "eyJhIjoxfQ"] {
             assert!(page(None, Some(bad)).is_err(), "{bad}");

@@ -52,17 +52,23 @@ impl Request {
     /// # Errors
     /// 401 on other routes, when nobody is signed in.
     pub fn caller(&self) -> Result<&Identity, Error> {
-        self.identity.as_ref().ok_or_else(|| Error::unauthenticated("A Bearer token is needed"))
+        self.identity
+            .as_ref()
+            .ok_or_else(|| Error::unauthenticated("A Bearer token is needed"))
     }
 
     /// The query parameters in order, decoded.
     pub fn query_pairs(&self) -> impl Iterator<Item = (String, String)> + use<> {
-        serde_urlencoded::from_str::<Vec<(String, String)>>(&self.query).unwrap_or_default().into_iter()
+        serde_urlencoded::from_str::<Vec<(String, String)>>(&self.query)
+            .unwrap_or_default()
+            .into_iter()
     }
 
     /// One query parameter, decoded; the first where it is given twice.
     pub fn query(&self, name: &str) -> Option<String> {
-        self.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value)
+        self.query_pairs()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
     }
 
     /// Which part of a list is asked for.
@@ -70,14 +76,24 @@ impl Request {
     /// # Errors
     /// 400 for a `limit` that is no number from 1, or a foreign `cursor`.
     pub fn page<K: Serialize + DeserializeOwned>(&self) -> Result<Page<K>, Error> {
-        Page::parse(self.query("limit").as_deref(), self.query("cursor").as_deref())
+        Page::parse(
+            self.query("limit").as_deref(),
+            self.query("cursor").as_deref(),
+        )
     }
 
     /// The address of the client as the ingress saw it: the last entry of `x-forwarded-for`,
     /// the only one that the ingress itself wrote.
     pub fn client_address(&self) -> Option<IpAddr> {
         let forwarded = self.headers.get_all("x-forwarded-for").iter().next_back()?;
-        forwarded.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+        forwarded
+            .to_str()
+            .ok()?
+            .rsplit(',')
+            .next()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     /// The body as JSON.
@@ -86,10 +102,14 @@ impl Request {
     /// 415 for another content type, 400 for broken JSON, 422 for JSON of another shape.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         if !self.has_content_type(|kind| kind == "application/json" || kind.ends_with("+json")) {
-            return Err(unsupported("The body must be JSON, with content type application/json"));
+            return Err(unsupported(
+                "The body must be JSON, with content type application/json",
+            ));
         }
         serde_json::from_slice(&self.body).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => Error::unacceptable(format!("The body does not fit: {error}")),
+            serde_json::error::Category::Data => {
+                Error::unacceptable(format!("The body does not fit: {error}"))
+            }
             _ => Error::malformed(format!("The body is not valid JSON: {error}")),
         })
     }
@@ -107,8 +127,12 @@ impl Request {
     }
 
     fn has_content_type(&self, accepts: impl Fn(&str) -> bool) -> bool {
-        let kind = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        kind.and_then(|kind| kind.split(';').next()).is_some_and(|kind| accepts(&kind.trim().to_ascii_lowercase()))
+        let kind = self
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        kind.and_then(|kind| kind.split(';').next())
+            .is_some_and(|kind| accepts(&kind.trim().to_ascii_lowercase()))
     }
 }
 

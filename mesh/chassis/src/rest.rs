@@ -35,18 +35,27 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
         let rest = Arc::new(self);
         let fallback = {
             let rest = Arc::clone(&rest);
-            warp::method().and(warp::path::full()).map(move |method, path: FullPath| rest.unmatched(&method, path.as_str()))
+            warp::method()
+                .and(warp::path::full())
+                .map(move |method, path: FullPath| rest.unmatched(&method, path.as_str()))
         };
-        rest.routes.iter().rev().fold(fallback.boxed(), |others, route| {
-            let matched = route_filter(Arc::clone(&rest), Arc::clone(route));
-            matched.or(others).unify().boxed()
-        })
+        rest.routes
+            .iter()
+            .rev()
+            .fold(fallback.boxed(), |others, route| {
+                let matched = route_filter(Arc::clone(&rest), Arc::clone(route));
+                matched.or(others).unify().boxed()
+            })
     }
 
     /// 405 with `Allow` for a path that exists, else 404.
     fn unmatched(&self, method: &Method, path: &str) -> Response {
-        let mut methods: Vec<&str> =
-            self.routes.iter().filter(|route| route.matches(path)).map(|route| route.method.as_str()).collect();
+        let mut methods: Vec<&str> = self
+            .routes
+            .iter()
+            .filter(|route| route.matches(path))
+            .map(|route| route.method.as_str())
+            .collect();
         if methods.is_empty() {
             return reply(Error::not_found("There is nothing at this address").into_response());
         }
@@ -57,7 +66,8 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
         methods.dedup();
         let message = format!("{method} is not possible here; {} is", methods.join(", "));
         let error = Error::new(Code::MethodNotAllowed, message);
-        let allow = HeaderValue::try_from(methods.join(", ")).unwrap_or(HeaderValue::from_static("GET"));
+        let allow =
+            HeaderValue::try_from(methods.join(", ")).unwrap_or(HeaderValue::from_static("GET"));
         reply(error.with(header::ALLOW, allow).into_response())
     }
 
@@ -93,12 +103,16 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
         if route.body.is_some() {
             request.body = receive(&request.headers, body, route.body_limit).await?;
         }
-        (route.endpoint)(Arc::clone(&self.state), request).await.map(|mut response| {
-            if route.auth != Auth::None {
-                response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            }
-            response
-        })
+        (route.endpoint)(Arc::clone(&self.state), request)
+            .await
+            .map(|mut response| {
+                if route.auth != Auth::None {
+                    response
+                        .headers_mut()
+                        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                }
+                response
+            })
     }
 }
 
@@ -107,11 +121,17 @@ fn route_filter<S: Send + Sync + std::fmt::Debug + 'static>(
     route: Arc<Route<S>>,
 ) -> BoxedFilter<(Response,)> {
     let start = warp::any().map(Vec::<String>::new).boxed();
-    let path = route.segments.iter().fold(start, |path, segment| match *segment {
-        Segment::Literal(literal) => path.and(warp::path(literal)).boxed(),
-        Segment::Text(_) => path.and(warp::path::param::<String>()).map(push).boxed(),
-        Segment::Integer(_) => path.and(warp::path::param::<i64>()).map(|path, number: i64| push(path, number.to_string())).boxed(),
-    });
+    let path = route
+        .segments
+        .iter()
+        .fold(start, |path, segment| match *segment {
+            Segment::Literal(literal) => path.and(warp::path(literal)).boxed(),
+            Segment::Text(_) => path.and(warp::path::param::<String>()).map(push).boxed(),
+            Segment::Integer(_) => path
+                .and(warp::path::param::<i64>())
+                .map(|path, number: i64| push(path, number.to_string()))
+                .boxed(),
+        });
     path.and(warp::path::end())
         .and(method(&route.method))
         .and(parts())
@@ -151,7 +171,13 @@ fn params<S>(route: &Route<S>, values: Vec<String>) -> Vec<(&'static str, String
         Segment::Literal(_) => None,
         Segment::Text(name) | Segment::Integer(name) => Some(*name),
     });
-    names.zip(values.iter().map(|value| percent_decode_str(value).decode_utf8_lossy().into_owned())).collect()
+    names
+        .zip(
+            values
+                .iter()
+                .map(|value| percent_decode_str(value).decode_utf8_lossy().into_owned()),
+        )
+        .collect()
 }
 
 /// Reads a body, counting as it comes: a chunked one has no length to check beforehand.
@@ -160,27 +186,40 @@ async fn receive(
     body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
     limit: usize,
 ) -> Result<Bytes, Error> {
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    if headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding != "identity")
+    {
         return Err(unsupported("Compressed bodies are not accepted"));
     }
-    let too_large = || Error::new(Code::TooLarge, format!("The body may have {limit} bytes at most"));
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let too_large = || {
+        Error::new(
+            Code::TooLarge,
+            format!("The body may have {limit} bytes at most"),
+        )
+    };
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let collected = body.map_err(|_| Error::malformed("The body ended early")).boxed().try_fold(
-        BytesMut::new(),
-        |mut collected, mut chunk| async move {
+    let collected = body
+        .map_err(|_| Error::malformed("The body ended early"))
+        .boxed()
+        .try_fold(BytesMut::new(), |mut collected, mut chunk| async move {
             if collected.len() + chunk.remaining() > limit {
                 return Err(too_large());
             }
             collected.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));
             Ok(collected)
-        },
-    );
+        });
     match tokio::time::timeout(BODY_DEADLINE, collected).await {
         Ok(collected) => collected.map(BytesMut::freeze),
-        Err(_) => Err(Error::new(Code::Timeout, "The body took too long to arrive")),
+        Err(_) => Err(Error::new(
+            Code::Timeout,
+            "The body took too long to arrive",
+        )),
     }
 }
 

@@ -43,7 +43,10 @@ impl Schema {
         let json = |schema| serde_json::to_value(schema).unwrap_or_default();
         Self {
             schema: json(T::schema()),
-            components: components.into_iter().map(|(name, schema)| (name, json(schema))).collect(),
+            components: components
+                .into_iter()
+                .map(|(name, schema)| (name, json(schema)))
+                .collect(),
         }
     }
 }
@@ -109,13 +112,20 @@ impl<S: Send + Sync + 'static> Route<S> {
         F: Fn(Arc<S>, Request) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
     {
-        Self::new(method, template, None, Schema::of::<T>(), false, move |_, status| {
-            let handler = handler.clone();
-            Arc::new(move |state, request| {
-                let reply = handler(state, request);
-                Box::pin(async move { reply.await?.into_response(status) })
-            })
-        })
+        Self::new(
+            method,
+            template,
+            None,
+            Schema::of::<T>(),
+            false,
+            move |_, status| {
+                let handler = handler.clone();
+                Arc::new(move |state, request| {
+                    let reply = handler(state, request);
+                    Box::pin(async move { reply.await?.into_response(status) })
+                })
+            },
+        )
     }
 
     /// `POST template` with a JSON body.
@@ -153,7 +163,12 @@ impl<S: Send + Sync + 'static> Route<S> {
         Self::with_body(Method::POST, template, true, handler).auth(Auth::Required)
     }
 
-    fn with_body<B, T, F, R>(method: Method, template: &'static str, form_or_query: bool, handler: F) -> Self
+    fn with_body<B, T, F, R>(
+        method: Method,
+        template: &'static str,
+        form_or_query: bool,
+        handler: F,
+    ) -> Self
     where
         B: DeserializeOwned + ToSchema + Send + 'static,
         T: Serialize + ToSchema + Send,
@@ -161,14 +176,25 @@ impl<S: Send + Sync + 'static> Route<S> {
         R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
     {
         let body = Some(Schema::of::<B>());
-        Self::new(method, template, body, Schema::of::<T>(), form_or_query, move |form_or_query, status| {
-            let handler = handler.clone();
-            Arc::new(move |state, request| {
-                let body = if form_or_query { request.json_form_or_query() } else { request.json() };
-                let reply = body.map(|body: B| handler(state, request, body));
-                Box::pin(async move { reply?.await?.into_response(status) })
-            })
-        })
+        Self::new(
+            method,
+            template,
+            body,
+            Schema::of::<T>(),
+            form_or_query,
+            move |form_or_query, status| {
+                let handler = handler.clone();
+                Arc::new(move |state, request| {
+                    let body = if form_or_query {
+                        request.json_form_or_query()
+                    } else {
+                        request.json()
+                    };
+                    let reply = body.map(|body: B| handler(state, request, body));
+                    Box::pin(async move { reply?.await?.into_response(status) })
+                })
+            },
+        )
     }
 
     fn new(
@@ -180,7 +206,11 @@ impl<S: Send + Sync + 'static> Route<S> {
         endpoint: impl Fn(bool, StatusCode) -> Endpoint<S>,
     ) -> Self {
         // Everywhere, a POST that carries a body creates something (201); a route says otherwise by `answers`.
-        let status = if method == Method::POST && body.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+        let status = if method == Method::POST && body.is_some() {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
         Self {
             endpoint: endpoint(form_or_query, status),
             segments: segments(template),
@@ -242,7 +272,10 @@ impl<S: Send + Sync + 'static> Route<S> {
     #[must_use]
     pub fn paged(self) -> Self {
         self.query("limit", "Items of a page, 1 to 200; 50 by default")
-            .query("cursor", "Where the page begins: from the Link header of the page before")
+            .query(
+                "cursor",
+                "Where the page begins: from the Link header of the page before",
+            )
     }
 
     /// Failures of its own, beside those that follow from its shape.
@@ -301,7 +334,10 @@ impl<S> Route<S> {
 
     /// Whether `path` (percent-encoded, without query) is one of this template's.
     pub(crate) fn matches(&self, path: &str) -> bool {
-        let mut parts = path.trim_start_matches('/').split('/').filter(|part| !part.is_empty());
+        let mut parts = path
+            .trim_start_matches('/')
+            .split('/')
+            .filter(|part| !part.is_empty());
         self.segments.iter().all(|segment| {
             parts.next().is_some_and(|part| match segment {
                 Segment::Literal(literal) => part == *literal,
@@ -315,12 +351,17 @@ impl<S> Route<S> {
 fn segments(template: &'static str) -> Vec<Segment> {
     let parts = template.split('/').filter(|part| !part.is_empty());
     parts
-        .map(|part| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
-            None => Segment::Literal(part),
-            Some(name) => match name.strip_suffix(":int") {
-                Some(name) => Segment::Integer(name),
-                None => Segment::Text(name),
-            },
+        .map(|part| {
+            match part
+                .strip_prefix('{')
+                .and_then(|part| part.strip_suffix('}'))
+            {
+                None => Segment::Literal(part),
+                Some(name) => match name.strip_suffix(":int") {
+                    Some(name) => Segment::Integer(name),
+                    None => Segment::Text(name),
+                },
+            }
         })
         .collect()
 }
@@ -333,12 +374,17 @@ mod tests {
         Route::get(template, |_, _| async { Ok(Answer::from(String::new())) })
     }
 
-
     #[test]
     fn x05_a_user_id_is_a_number_or_no_user() {
         let route = route("/api/users/{user_id:int}");
         assert!(route.matches("/api/users/17") && route.matches("/api/users/17/"));
-        for path in ["/api/users/me", "/api/users/-1", "/api/users/99999999999999999999", "/api/users", "/api/users/1/2"] {
+        for path in [
+            "/api/users/me",
+            "/api/users/-1",
+            "/api/users/99999999999999999999",
+            "/api/users",
+            "/api/users/1/2",
+        ] {
             assert!(!route.matches(path), "{path}");
         }
         assert_eq!(route.public_template(), "/api/users/{user_id}");

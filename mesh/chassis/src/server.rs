@@ -11,7 +11,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use tokio::{net::{TcpListener, TcpStream}, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::front::Body;
@@ -36,8 +39,12 @@ pub(crate) struct Bounds {
 }
 
 /// Serves `listener` until `shutdown`, then drains; what is not done by then is cut.
-pub(crate) async fn serve<F, R>(listener: TcpListener, bounds: Bounds, shutdown: CancellationToken, handle: F)
-where
+pub(crate) async fn serve<F, R>(
+    listener: TcpListener,
+    bounds: Bounds,
+    shutdown: CancellationToken,
+    handle: F,
+) where
     F: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
     R: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -49,14 +56,18 @@ where
             () = shutdown.cancelled() => break,
             accepted = accept(&listener, &permits) => accepted,
         };
-        let Some((stream, permit)) = accepted else { continue };
+        let Some((stream, permit)) = accepted else {
+            continue;
+        };
         let handle = handle.clone();
         let service = service_fn(move |request| {
             let reply = handle(request);
             async move { Ok::<_, Infallible>(reply.await) }
         });
         let builder = Arc::clone(&builder);
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let connection = builder
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
+            .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -66,7 +77,10 @@ where
         });
     }
     drop(listener);
-    if tokio::time::timeout(bounds.drain, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(bounds.drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("requests were cut off: they did not finish within the drain deadline");
     }
 }

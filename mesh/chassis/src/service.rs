@@ -40,7 +40,10 @@ pub trait Service: Debug + Send + Sync + Sized + 'static {
     }
 
     /// Opens stores and clients. An error ends the process, and the supervisor tries again.
-    fn build(settings: Self::Settings, context: &Context) -> impl Future<Output = anyhow::Result<Self>> + Send;
+    fn build(
+        settings: Self::Settings,
+        context: &Context,
+    ) -> impl Future<Output = anyhow::Result<Self>> + Send;
 
     /// The gRPC side, if it has one.
     fn grpc(self: &Arc<Self>) -> Option<tonic::service::Routes> {
@@ -91,7 +94,8 @@ impl Context {
     /// When the folder cannot be made.
     pub fn data_file(&self, name: &str) -> anyhow::Result<std::path::PathBuf> {
         let folder: &Path = &self.settings.data_dir;
-        std::fs::create_dir_all(folder).with_context(|| format!("DATA_DIR: cannot create {}", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("DATA_DIR: cannot create {}", folder.display()))?;
         Ok(folder.join(name))
     }
 

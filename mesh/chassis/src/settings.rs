@@ -41,10 +41,18 @@ pub enum Registration {
 }
 
 /// The settings shared by all services.
+// The group has a name of its own, so that each service can call its settings `Settings` too.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "chassis")]
 pub struct Settings {
     /// Where this runs; `production` refuses default secrets
-    #[arg(long, env = "PLAZA_ENV", value_enum, ignore_case = true, default_value = "development")]
+    #[arg(
+        long,
+        env = "PLAZA_ENV",
+        value_enum,
+        ignore_case = true,
+        default_value = "development"
+    )]
     pub plaza_env: Environment,
     /// Consul service id of this instance [default: <service>-1]
     #[arg(long, env = "PLAZA_INSTANCE")]
@@ -59,7 +67,11 @@ pub struct Settings {
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:0")]
     pub admin_addr: SocketAddr,
     /// URL of the Consul agent
-    #[arg(long, env = "CONSUL_HTTP_ADDR", default_value = "http://127.0.0.1:8500")]
+    #[arg(
+        long,
+        env = "CONSUL_HTTP_ADDR",
+        default_value = "http://127.0.0.1:8500"
+    )]
     pub consul_http_addr: String,
     /// ACL token of this service
     #[arg(long, env = "CONSUL_HTTP_TOKEN", hide_env_values = true)]
@@ -71,7 +83,13 @@ pub struct Settings {
     #[arg(long, env = "CONSUL_DNS_ADDR", default_value = "127.0.0.1:8600")]
     pub consul_dns_addr: SocketAddr,
     /// Whether this process registers itself with Consul
-    #[arg(long, env = "PLAZA_REGISTRATION", value_enum, ignore_case = true, default_value = "on")]
+    #[arg(
+        long,
+        env = "PLAZA_REGISTRATION",
+        value_enum,
+        ignore_case = true,
+        default_value = "on"
+    )]
     pub registration: Registration,
     /// Folder of the Unix sockets on which the sidecar listens for calls to peers, `<peer>.sock`
     #[arg(long, env = "UPSTREAMS_DIR")]
@@ -89,7 +107,13 @@ pub struct Settings {
     #[arg(long, env = "DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
     /// Signature of tokens
-    #[arg(long, env = "JWT_ALG", value_enum, ignore_case = true, default_value = "EdDSA")]
+    #[arg(
+        long,
+        env = "JWT_ALG",
+        value_enum,
+        ignore_case = true,
+        default_value = "EdDSA"
+    )]
     pub jwt_alg: Algorithm,
     /// Secret of HS256 tokens
     #[arg(long, env = "JWT_SECRET", hide_env_values = true, default_value = DEFAULT_SECRET, hide_default_value = true)]
@@ -108,7 +132,10 @@ pub struct Settings {
 impl Settings {
     /// Where the REST and gRPC listener is bound.
     pub(crate) fn listen(&self) -> SocketAddr {
-        SocketAddr::new(self.http_addr.ip(), self.port.unwrap_or(self.http_addr.port()))
+        SocketAddr::new(
+            self.http_addr.ip(),
+            self.port.unwrap_or(self.http_addr.port()),
+        )
     }
 
     /// The ACL token, from the variable or the file.
@@ -117,7 +144,9 @@ impl Settings {
             (Some(token), _) => Ok(Some(token.expose_secret().to_owned())),
             (None, Some(file)) => {
                 let token = fs::read_to_string(file);
-                Ok(Some(token.with_context(|| format!("CONSUL_HTTP_TOKEN_FILE: cannot read {}", file.display()))?))
+                Ok(Some(token.with_context(|| {
+                    format!("CONSUL_HTTP_TOKEN_FILE: cannot read {}", file.display())
+                })?))
             }
             (None, None) => Ok(None),
         }
@@ -133,24 +162,37 @@ impl Settings {
         }
         let default = self.jwt_secret.expose_secret() == DEFAULT_SECRET;
         if default && self.plaza_env != Environment::Development {
-            bail!("JWT_SECRET is the default one: set a secret of your own, or PLAZA_ENV=development");
+            bail!(
+                "JWT_SECRET is the default one: set a secret of your own, or PLAZA_ENV=development"
+            );
         }
         Ok(Scheme::Hs256(self.jwt_secret.clone()))
     }
 
     /// Where `peer` is reached, if that is known.
     pub(crate) fn upstream(&self, peer: &str) -> Option<Address> {
-        let url = self.upstream_urls.iter().find(|(name, _)| name == peer).map(|(_, url)| Address::Url(url.clone()));
+        let url = self
+            .upstream_urls
+            .iter()
+            .find(|(name, _)| name == peer)
+            .map(|(_, url)| Address::Url(url.clone()));
         url.or_else(|| self.socket(peer).map(Address::Socket))
     }
 
     /// The sockets that the sidecar shall listen on.
-    pub(crate) fn sockets<'a>(&self, peers: impl Iterator<Item = &'a str>) -> BTreeMap<String, PathBuf> {
-        peers.filter_map(|peer| Some((peer.to_owned(), self.socket(peer)?))).collect()
+    pub(crate) fn sockets<'a>(
+        &self,
+        peers: impl Iterator<Item = &'a str>,
+    ) -> BTreeMap<String, PathBuf> {
+        peers
+            .filter_map(|peer| Some((peer.to_owned(), self.socket(peer)?)))
+            .collect()
     }
 
     fn socket(&self, peer: &str) -> Option<PathBuf> {
-        self.upstreams_dir.as_ref().map(|folder| folder.join(format!("{peer}.sock")))
+        self.upstreams_dir
+            .as_ref()
+            .map(|folder| folder.join(format!("{peer}.sock")))
     }
 }
 
@@ -177,8 +219,19 @@ mod tests {
     #[test]
     fn d2_the_default_secret_stops_the_start_outside_development() {
         assert!(settings(&["--jwt-alg", "HS256"]).scheme().is_ok());
-        assert!(settings(&["--jwt-alg", "HS256", "--plaza-env", "production"]).scheme().is_err());
-        let own = ["--jwt-alg", "HS256", "--plaza-env", "production", "--jwt-secret", "one of our own"];
+        assert!(
+            settings(&["--jwt-alg", "HS256", "--plaza-env", "production"])
+                .scheme()
+                .is_err()
+        );
+        let own = [
+            "--jwt-alg",
+            "HS256",
+            "--plaza-env",
+            "production",
+            "--jwt-secret",
+            "one of our own",
+        ];
         assert!(settings(&own).scheme().is_ok());
     }
 
@@ -190,8 +243,19 @@ mod tests {
 
     #[test]
     fn a_url_wins_over_the_socket() {
-        let settings = settings(&["--upstreams-dir", "/run/x", "--upstream-urls", "users=http://127.0.0.1:1"]);
-        assert_eq!(settings.upstream("users"), Some(Address::Url("http://127.0.0.1:1".into())));
-        assert_eq!(settings.upstream("likes"), Some(Address::Socket("/run/x/likes.sock".into())));
+        let settings = settings(&[
+            "--upstreams-dir",
+            "/run/x",
+            "--upstream-urls",
+            "users=http://127.0.0.1:1",
+        ]);
+        assert_eq!(
+            settings.upstream("users"),
+            Some(Address::Url("http://127.0.0.1:1".into()))
+        );
+        assert_eq!(
+            settings.upstream("likes"),
+            Some(Address::Socket("/run/x/likes.sock".into()))
+        );
     }
 }

@@ -27,27 +27,45 @@ pub async fn connect<M: MigratorTrait>(
 ) -> anyhow::Result<DatabaseConnection> {
     let url = match url {
         Some(url) => context.dns.resolve_url(url).await?,
-        None => format!("sqlite://{}?mode=rwc", context.data_file(default_file)?.display()),
+        None => format!(
+            "sqlite://{}?mode=rwc",
+            context.data_file(default_file)?.display()
+        ),
     };
-    let connection = Database::connect(options(&url)).await.context("cannot open the relational store")?;
-    M::up(&connection, None).await.context("cannot migrate the relational store")?;
+    let connection = Database::connect(options(&url))
+        .await
+        .context("cannot open the relational store")?;
+    M::up(&connection, None)
+        .await
+        .context("cannot migrate the relational store")?;
     Ok(connection)
 }
 
 fn options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
-    options.acquire_timeout(ACQUIRE_TIMEOUT).connect_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+    options
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_timeout(ACQUIRE_TIMEOUT)
+        .sqlx_logging(false);
     if url.starts_with("sqlite:") {
         // SQLite has one writer; one connection queues in order instead of failing with "busy".
-        options.max_connections(1).min_connections(1).map_sqlx_sqlite_opts(|sqlite| {
-            use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-            // An acknowledged write survives a power cut, as it does in Postgres.
-            sqlite.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full).foreign_keys(true)
-        });
+        options
+            .max_connections(1)
+            .min_connections(1)
+            .map_sqlx_sqlite_opts(|sqlite| {
+                use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+                // An acknowledged write survives a power cut, as it does in Postgres.
+                sqlite
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .foreign_keys(true)
+            });
     } else {
-        options.max_connections(16).map_sqlx_postgres_opts(|postgres| {
-            postgres.options([("statement_timeout", STATEMENT_TIMEOUT)])
-        });
+        options
+            .max_connections(16)
+            .map_sqlx_postgres_opts(|postgres| {
+                postgres.options([("statement_timeout", STATEMENT_TIMEOUT)])
+            });
     }
     options
 }
@@ -57,9 +75,13 @@ impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         let away = match &error {
             DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-            DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => matches!(
+            DbErr::Exec(RuntimeErr::SqlxError(cause))
+            | DbErr::Query(RuntimeErr::SqlxError(cause)) => matches!(
                 **cause,
-                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed
+                sqlx::Error::Io(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
             ),
             _ => false,
         };

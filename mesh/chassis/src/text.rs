@@ -3,7 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
-use utoipa::{PartialSchema, ToSchema, openapi::{ObjectBuilder, RefOr, Schema, Type}};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 /// Text of `MIN` to `MAX` characters after trimming, without NUL (which no SQL store takes).
 ///
@@ -21,7 +24,9 @@ impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
         let text = text.trim();
         let length = text.chars().count();
         if length < MIN || length > MAX {
-            return Err(format!("a text of {MIN} to {MAX} characters is needed, this one has {length}"));
+            return Err(format!(
+                "a text of {MIN} to {MAX} characters is needed, this one has {length}"
+            ));
         }
         if text.contains('\0') {
             return Err("a text may not contain NUL".into());
@@ -54,7 +59,11 @@ impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX
 
 impl<const MIN: usize, const MAX: usize> PartialSchema for Text<MIN, MAX> {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).min_length(Some(MIN)).max_length(Some(MAX)).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(MIN))
+            .max_length(Some(MAX))
+            .into()
     }
 }
 

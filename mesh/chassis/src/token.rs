@@ -3,7 +3,10 @@
 //! The rules are those of RFC 8725: the algorithm follows from the key and never from the token,
 //! `iss`, `aud` and `typ` are checked, and nothing that a token names is ever fetched.
 
-use std::{collections::HashMap, sync::{RwLock, RwLockReadGuard, RwLockWriteGuard}};
+use std::{
+    collections::HashMap,
+    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
 
 use http::{HeaderMap, header};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -92,7 +95,11 @@ impl std::fmt::Debug for VerificationKey {
 impl Tokens {
     /// An empty copy, which refuses every token with 503 until [`Tokens::apply`] got a snapshot.
     pub fn new(scheme: Scheme) -> Self {
-        Self { scheme, keys: RwLock::default(), revoked: RwLock::default() }
+        Self {
+            scheme,
+            keys: RwLock::default(),
+            revoked: RwLock::default(),
+        }
     }
 
     /// Takes in what `users` says.
@@ -102,7 +109,13 @@ impl Tokens {
         keys.retain(|_, key| key.expires_at > now);
         for key in update.keys {
             let expires_at = key.expires_at;
-            keys.insert(key.kid, VerificationKey { key: DecodingKey::from_ed_der(&key.public_key), expires_at });
+            keys.insert(
+                key.kid,
+                VerificationKey {
+                    key: DecodingKey::from_ed_der(&key.public_key),
+                    expires_at,
+                },
+            );
         }
         drop(keys);
         let mut revoked = write(&self.revoked);
@@ -111,7 +124,12 @@ impl Tokens {
         }
         if let Some(revoked) = revoked.as_mut() {
             revoked.retain(|_, expires_at| *expires_at + LEEWAY.cast_signed() > now);
-            revoked.extend(update.revoked.into_iter().map(|revocation| (revocation.jti, revocation.expires_at)));
+            revoked.extend(
+                update
+                    .revoked
+                    .into_iter()
+                    .map(|revocation| (revocation.jti, revocation.expires_at)),
+            );
         }
     }
 
@@ -119,14 +137,22 @@ impl Tokens {
     ///
     /// # Errors
     /// 401 when a token is needed and missing, or sent and bad; 503 before the first snapshot.
-    pub(crate) fn identify(&self, auth: Auth, headers: &HeaderMap) -> Result<Option<Identity>, Error> {
+    pub(crate) fn identify(
+        &self,
+        auth: Auth,
+        headers: &HeaderMap,
+    ) -> Result<Option<Identity>, Error> {
         if auth == Auth::None {
             return Ok(None);
         }
         match headers.get(header::AUTHORIZATION) {
             None if auth == Auth::Optional => Ok(None),
-            None => Err(Error::unauthenticated("A Bearer token is needed: log in first")),
-            Some(value) => self.verify(bearer(value.to_str().unwrap_or_default())?).map(Some),
+            None => Err(Error::unauthenticated(
+                "A Bearer token is needed: log in first",
+            )),
+            Some(value) => self
+                .verify(bearer(value.to_str().unwrap_or_default())?)
+                .map(Some),
         }
     }
 
@@ -147,7 +173,11 @@ impl Tokens {
             Scheme::EdDsa => self.verify_with_key(token)?,
         };
         match read(&self.revoked).as_ref() {
-            None => return Err(Error::unavailable("Tokens cannot be checked yet; try again")),
+            None => {
+                return Err(Error::unavailable(
+                    "Tokens cannot be checked yet; try again",
+                ));
+            }
             Some(revoked) if revoked.contains_key(&claims.jti) => {
                 return Err(Error::unauthenticated("The token was logged out"));
             }
@@ -166,20 +196,31 @@ impl Tokens {
         let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
         let keys = read(&self.keys);
         if keys.is_empty() {
-            return Err(Error::unavailable("Tokens cannot be checked yet; try again"));
+            return Err(Error::unavailable(
+                "Tokens cannot be checked yet; try again",
+            ));
         }
         let known = header.kid.as_deref().and_then(|kid| keys.get(kid));
-        let known = known.filter(|key| key.expires_at > clock::now().timestamp()).cloned();
+        let known = known
+            .filter(|key| key.expires_at > clock::now().timestamp())
+            .cloned();
         drop(keys);
         match known {
-            Some(known) if header.typ.as_deref() == Some(TYPE) => decode(token, &known.key, Algorithm::EdDSA),
+            Some(known) if header.typ.as_deref() == Some(TYPE) => {
+                decode(token, &known.key, Algorithm::EdDSA)
+            }
             _ => Err(Error::unauthenticated("The token is not valid")),
         }
     }
 }
 
 /// Signs tokens: the half that only `users` has.
-pub fn sign(claims: &Claims, key: &EncodingKey, algorithm: Algorithm, kid: Option<&str>) -> Result<String, Error> {
+pub fn sign(
+    claims: &Claims,
+    key: &EncodingKey,
+    algorithm: Algorithm,
+    kid: Option<&str>,
+) -> Result<String, Error> {
     let mut header = Header::new(algorithm);
     header.typ = Some(TYPE.to_owned());
     header.kid = kid.map(str::to_owned);
@@ -194,27 +235,35 @@ fn decode(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     validation.validate_nbf = true;
     let decoded = jsonwebtoken::decode::<Claims>(token, key, &validation);
-    decoded.map(|token| token.claims).map_err(|error| match error.kind() {
-        jsonwebtoken::errors::ErrorKind::ExpiredSignature => Error::unauthenticated("The token has expired"),
-        _ => Error::unauthenticated("The token is not valid"),
-    })
+    decoded
+        .map(|token| token.claims)
+        .map_err(|error| match error.kind() {
+            jsonwebtoken::errors::ErrorKind::ExpiredSignature => {
+                Error::unauthenticated("The token has expired")
+            }
+            _ => Error::unauthenticated("The token is not valid"),
+        })
 }
 
 /// The token of an `Authorization` value (RFC 6750); the scheme is compared without case.
 fn bearer(value: &str) -> Result<&str, Error> {
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        _ => Err(Error::unauthenticated("The Authorization header must be `Bearer <token>`")),
+        _ => Err(Error::unauthenticated(
+            "The Authorization header must be `Bearer <token>`",
+        )),
     }
 }
 
 // A poisoned lock only means that another thread panicked between two complete map operations.
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    lock.read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    lock.write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -234,7 +283,11 @@ mod tests {
     fn signer(kid: &'static str) -> Signer {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).unwrap();
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
-        Signer { kid, key: EncodingKey::from_ed_der(pkcs8.as_ref()), public: pair.public_key().as_ref().to_vec() }
+        Signer {
+            kid,
+            key: EncodingKey::from_ed_der(pkcs8.as_ref()),
+            public: pair.public_key().as_ref().to_vec(),
+        }
     }
 
     fn claims(jti: &str) -> Claims {
@@ -252,8 +305,16 @@ mod tests {
 
     fn snapshot(signer: &Signer) -> TokenUpdate {
         let expires_at = clock::now().timestamp() + 600;
-        let key = Key { kid: signer.kid.into(), public_key: signer.public.clone(), expires_at };
-        TokenUpdate { snapshot: true, keys: vec![key], revoked: vec![] }
+        let key = Key {
+            kid: signer.kid.into(),
+            public_key: signer.public.clone(),
+            expires_at,
+        };
+        TokenUpdate {
+            snapshot: true,
+            keys: vec![key],
+            revoked: vec![],
+        }
     }
 
     fn token(signer: &Signer, claims: &Claims) -> String {
@@ -264,7 +325,11 @@ mod tests {
     fn d2_a_good_token_names_its_owner() {
         let (signer, tokens) = (signer("a"), Tokens::new(Scheme::EdDsa));
         let good = token(&signer, &claims("1"));
-        assert_eq!(tokens.verify(&good).unwrap_err().code(), Code::Unavailable, "no keys yet");
+        assert_eq!(
+            tokens.verify(&good).unwrap_err().code(),
+            Code::Unavailable,
+            "no keys yet"
+        );
         tokens.apply(snapshot(&signer));
         assert_eq!(tokens.verify(&good).unwrap().user_id, 7);
     }
@@ -275,13 +340,19 @@ mod tests {
         tokens.apply(snapshot(&ours));
         let good = token(&ours, &claims("1"));
         let (_, payload_and_signature) = good.split_once('.').unwrap();
-        let with_header = |header: &str| format!("{}.{payload_and_signature}", URL_SAFE_NO_PAD.encode(header));
+        let with_header =
+            |header: &str| format!("{}.{payload_and_signature}", URL_SAFE_NO_PAD.encode(header));
         let unsigned = |header: &str| {
             let payload = payload_and_signature.split('.').next().unwrap();
             format!("{}.{payload}.", URL_SAFE_NO_PAD.encode(header))
         };
-        let hs256_with_public_key =
-            sign(&claims("1"), &EncodingKey::from_secret(&ours.public), Algorithm::HS256, Some("a")).unwrap();
+        let hs256_with_public_key = sign(
+            &claims("1"),
+            &EncodingKey::from_secret(&ours.public),
+            Algorithm::HS256,
+            Some("a"),
+        )
+        .unwrap();
         let mut bad = claims("1");
         let mut with = |change: fn(&mut Claims)| {
             bad = claims("1");
@@ -289,23 +360,47 @@ mod tests {
             token(&ours, &bad)
         };
         let forged = [
-            ("alg none", unsigned(r#"{"alg":"none","typ":"at+jwt","kid":"a"}"#)),
-            ("alg None", unsigned(r#"{"alg":"None","typ":"at+jwt","kid":"a"}"#)),
+            (
+                "alg none",
+                unsigned(r#"{"alg":"none","typ":"at+jwt","kid":"a"}"#),
+            ),
+            (
+                "alg None",
+                unsigned(r#"{"alg":"None","typ":"at+jwt","kid":"a"}"#),
+            ),
             ("hs256 with the public key", hs256_with_public_key),
             ("another key", token(&theirs, &claims("1"))),
-            ("unknown kid", with_header(r#"{"alg":"EdDSA","typ":"at+jwt","kid":"../../etc/passwd"}"#)),
+            (
+                "unknown kid",
+                with_header(r#"{"alg":"EdDSA","typ":"at+jwt","kid":"../../etc/passwd"}"#),
+            ),
             ("no kid", with_header(r#"{"alg":"EdDSA","typ":"at+jwt"}"#)),
-            ("other typ", with_header(r#"{"alg":"EdDSA","typ":"JWT","kid":"a"}"#)),
-            ("jku", with_header(r#"{"alg":"EdDSA","typ":"at+jwt","kid":"a","jku":"http://127.0.0.1:1/"}"#)),
+            (
+                "other typ",
+                with_header(r#"{"alg":"EdDSA","typ":"JWT","kid":"a"}"#),
+            ),
+            (
+                "jku",
+                with_header(
+                    r#"{"alg":"EdDSA","typ":"at+jwt","kid":"a","jku":"http://127.0.0.1:1/"}"#,
+                ),
+            ),
             ("expired", with(|claims| claims.exp -= 120)),
             ("issuer", with(|claims| claims.iss = "other".into())),
             ("audience", with(|claims| claims.aud = "other".into())),
-            ("subject", with(|claims| claims.sub = "7; drop table".into())),
+            (
+                "subject",
+                with(|claims| claims.sub = "7; drop table".into()),
+            ),
             ("huge", "x".repeat(1 << 20)),
             ("empty", String::new()),
         ];
         for (name, forged) in forged {
-            assert_eq!(tokens.verify(&forged).unwrap_err().code(), Code::Unauthenticated, "{name}");
+            assert_eq!(
+                tokens.verify(&forged).unwrap_err().code(),
+                Code::Unauthenticated,
+                "{name}"
+            );
         }
         assert!(tokens.verify(&good).is_ok());
     }
@@ -316,11 +411,24 @@ mod tests {
         tokens.apply(snapshot(&signer));
         let out = token(&signer, &claims("out"));
         assert!(tokens.verify(&out).is_ok());
-        let revocation = Revocation { jti: "out".into(), expires_at: clock::now().timestamp() + 60 };
-        tokens.apply(TokenUpdate { snapshot: false, keys: vec![], revoked: vec![revocation] });
-        assert_eq!(tokens.verify(&out).unwrap_err().message(), "The token was logged out");
+        let revocation = Revocation {
+            jti: "out".into(),
+            expires_at: clock::now().timestamp() + 60,
+        };
+        tokens.apply(TokenUpdate {
+            snapshot: false,
+            keys: vec![],
+            revoked: vec![revocation],
+        });
+        assert_eq!(
+            tokens.verify(&out).unwrap_err().message(),
+            "The token was logged out"
+        );
         tokens.apply(snapshot(&signer));
-        assert_eq!(tokens.verify(&out).unwrap_err().code(), Code::Unauthenticated);
+        assert_eq!(
+            tokens.verify(&out).unwrap_err().code(),
+            Code::Unauthenticated
+        );
     }
 
     #[test]

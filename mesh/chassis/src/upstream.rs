@@ -34,7 +34,10 @@ pub struct Call {
 impl Call {
     /// The call of method `R`.
     pub const fn of<R: Rpc>() -> Self {
-        Self { service: R::SERVICE, path: R::PATH }
+        Self {
+            service: R::SERVICE,
+            path: R::PATH,
+        }
     }
 }
 
@@ -75,7 +78,8 @@ impl Upstream {
                     let path = path.clone();
                     async move { UnixStream::connect(path).await.map(TokioIo::new) }
                 });
-                tuned(Endpoint::from_static("http://sidecar")).connect_with_connector_lazy(connector)
+                tuned(Endpoint::from_static("http://sidecar"))
+                    .connect_with_connector_lazy(connector)
             }
         };
         Ok(Self { channel })
@@ -93,12 +97,18 @@ impl Upstream {
             request.set_timeout(DEFAULT_DEADLINE);
             inject(request.metadata_mut());
             let mut grpc = Grpc::new(self.channel.clone());
-            grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            let answer = grpc.unary(request, PathAndQuery::from_static(R::PATH), codec::<R>()).await?;
+            grpc.ready()
+                .await
+                .map_err(|error| Status::unavailable(error.to_string()))?;
+            let answer = grpc
+                .unary(request, PathAndQuery::from_static(R::PATH), codec::<R>())
+                .await?;
             Ok(answer.into_inner())
         };
         let call = tokio::time::timeout(DEFAULT_DEADLINE, call.instrument(span.clone()));
-        let result = call.await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
+        let result = call
+            .await
+            .unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
         record::<R>(started, &span, result.as_ref().err());
         result.map_err(Error::from)
     }
@@ -107,13 +117,19 @@ impl Upstream {
     ///
     /// # Errors
     /// As [`Upstream::call`].
-    pub async fn stream<R: Rpc>(&self, message: R::Request) -> Result<Streaming<R::Response>, Error> {
+    pub async fn stream<R: Rpc>(
+        &self,
+        message: R::Request,
+    ) -> Result<Streaming<R::Response>, Error> {
         let open = async {
             let mut request = Request::new(message);
             inject(request.metadata_mut());
             let mut grpc = Grpc::new(self.channel.clone());
-            grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            grpc.server_streaming(request, PathAndQuery::from_static(R::PATH), codec::<R>()).await
+            grpc.ready()
+                .await
+                .map_err(|error| Status::unavailable(error.to_string()))?;
+            grpc.server_streaming(request, PathAndQuery::from_static(R::PATH), codec::<R>())
+                .await
         };
         match tokio::time::timeout(DEFAULT_DEADLINE, open).await {
             Ok(opened) => Ok(opened?.into_inner()),
@@ -142,9 +158,14 @@ fn record<R: Rpc>(started: Instant, span: &tracing::Span, failure: Option<&Statu
     if failure.is_some() {
         span.record("otel.status_code", "ERROR");
     }
-    let labels = [("peer", R::SERVICE.to_owned()), ("method", R::PATH.to_owned()), ("code", format!("{code:?}"))];
+    let labels = [
+        ("peer", R::SERVICE.to_owned()),
+        ("method", R::PATH.to_owned()),
+        ("code", format!("{code:?}")),
+    ];
     counter!("grpc_client_requests_total", &labels).increment(1);
-    histogram!("grpc_client_duration_seconds", "peer" => R::SERVICE, "method" => R::PATH).record(started.elapsed());
+    histogram!("grpc_client_duration_seconds", "peer" => R::SERVICE, "method" => R::PATH)
+        .record(started.elapsed());
 }
 
 fn inject(metadata: &mut MetadataMap) {
@@ -163,7 +184,8 @@ fn inject(metadata: &mut MetadataMap) {
 /// Declares what one service calls of another: a client with exactly these methods.
 ///
 /// ```
-/// chassis::peer! {
+/// # use mesh_proto as proto;
+/// mesh_chassis::peer! {
 ///     /// What discussions asks of `users`.
 ///     pub struct Users { get => proto::users::UsersGet, get_many => proto::users::UsersGetMany }
 /// }

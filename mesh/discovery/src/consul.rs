@@ -32,7 +32,10 @@ pub struct Consul {
 
 impl std::fmt::Debug for Consul {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Consul").field("address", &self.address).finish_non_exhaustive()
+        formatter
+            .debug_struct("Consul")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -43,9 +46,17 @@ impl Consul {
     /// When the address or the token cannot be sent in a request at all.
     pub fn new(address: &str, token: Option<&str>) -> Result<Self, Error> {
         // consulrs panics on a token with a line break, as one read from a file has.
-        let token = token.map(str::trim).filter(|token| !token.is_empty()).map(str::to_owned);
-        if token.as_deref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err(Error::Other("the token has characters that no token has".into()));
+        let token = token
+            .map(str::trim)
+            .filter(|token| !token.is_empty())
+            .map(str::to_owned);
+        if token
+            .as_deref()
+            .is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            return Err(Error::Other(
+                "the token has characters that no token has".into(),
+            ));
         }
         let address = address.trim_end_matches('/').to_owned();
         if address.parse::<reqwest::Url>().is_err() {
@@ -55,13 +66,20 @@ impl Consul {
         settings.address(&address).ca_certs(Vec::new()).verify(true);
         // An empty token keeps the crate from reading one out of the environment itself.
         settings.token(token.clone().unwrap_or_default());
-        let settings = settings.build().map_err(|error| Error::Other(error.to_string()))?;
+        let settings = settings
+            .build()
+            .map_err(|error| Error::Other(error.to_string()))?;
         let client = ConsulClient::new(settings).map_err(|error| translate(&error))?;
         let http = reqwest::Client::builder()
             .timeout(DEADLINE)
             .build()
             .map_err(|error| Error::Other(error.to_string()))?;
-        Ok(Self { client, http, address, token })
+        Ok(Self {
+            client,
+            http,
+            address,
+            token,
+        })
     }
 
     /// A `GET` of the HTTP API that `consulrs` does not have.
@@ -71,12 +89,19 @@ impl Consul {
             request = request.header("x-consul-token", token);
         }
         let answer = request.send().await.map_err(|error| {
-            if error.is_timeout() { Error::Timeout(DEADLINE) } else { Error::Other(error.to_string()) }
+            if error.is_timeout() {
+                Error::Timeout(DEADLINE)
+            } else {
+                Error::Other(error.to_string())
+            }
         })?;
         match answer.status().as_u16() {
             403 => Err(Error::Denied),
             code if code >= 400 => Err(Error::Other(format!("status {code} for {path}"))),
-            _ => answer.json().await.map_err(|error| Error::Other(error.to_string())),
+            _ => answer
+                .json()
+                .await
+                .map_err(|error| Error::Other(error.to_string())),
         }
     }
 }
@@ -86,7 +111,12 @@ impl Registry for Consul {
     async fn register(&self, registration: &Registration) -> Result<(), Error> {
         let mut request = RegisterServiceRequest::builder();
         describe(&mut request, registration);
-        within(consulrs::service::register(&self.client, &registration.service, Some(&mut request))).await
+        within(consulrs::service::register(
+            &self.client,
+            &registration.service,
+            Some(&mut request),
+        ))
+        .await
     }
 
     async fn deregister(&self, id: &str) -> Result<(), Error> {
@@ -103,10 +133,16 @@ impl Registry for Consul {
     }
 
     async fn healthy(&self, service: &str) -> Result<Vec<Instance>, Error> {
-        let entries: Vec<Entry> = self.get(&format!("health/service/{service}?passing=true")).await?;
+        let entries: Vec<Entry> = self
+            .get(&format!("health/service/{service}?passing=true"))
+            .await?;
         Ok(entries
             .into_iter()
-            .map(|Entry { service }| Instance { id: service.id, address: service.address, port: service.port })
+            .map(|Entry { service }| Instance {
+                id: service.id,
+                address: service.address,
+                port: service.port,
+            })
             .collect())
     }
 }
@@ -142,15 +178,21 @@ fn describe(
         deregister_critical_service_after: Some("10m".into()),
         ..AgentServiceCheck::default()
     };
-    let upstreams = registration.upstreams.iter().map(|(peer, socket)| Upstream {
-        destination_name: Some(peer.clone()),
-        local_bind_socket_path: Some(socket.display().to_string()),
-        local_bind_socket_mode: Some("0600".into()),
-        ..Upstream::default()
-    });
+    let upstreams = registration
+        .upstreams
+        .iter()
+        .map(|(peer, socket)| Upstream {
+            destination_name: Some(peer.clone()),
+            local_bind_socket_path: Some(socket.display().to_string()),
+            local_bind_socket_mode: Some("0600".into()),
+            ..Upstream::default()
+        });
     let sidecar = AgentServiceRegistration {
         address: Some(registration.address.ip().to_string()),
-        proxy: Some(AgentServiceConnectProxy { upstreams: Some(upstreams.collect()), ..Default::default() }),
+        proxy: Some(AgentServiceConnectProxy {
+            upstreams: Some(upstreams.collect()),
+            ..Default::default()
+        }),
         ..AgentServiceRegistration::default()
     };
     let mut meta: HashMap<_, _> = registration.meta.clone().into_iter().collect();
@@ -161,7 +203,10 @@ fn describe(
         .port(u64::from(registration.address.port()))
         .meta(meta)
         .check(check)
-        .connect(AgentServiceConnect { native: None, sidecar_service: Some(sidecar) });
+        .connect(AgentServiceConnect {
+            native: None,
+            sidecar_service: Some(sidecar),
+        });
 }
 
 /// Awaits a call of the crate, which has no deadline of its own.
@@ -182,7 +227,10 @@ fn translate(error: &ClientError) -> Error {
     }
     match error {
         ClientError::APIError { code: 403, .. } => Error::Denied,
-        ClientError::APIError { message: Some(message), .. } => Error::Other(format!("{text}: {message}")),
+        ClientError::APIError {
+            message: Some(message),
+            ..
+        } => Error::Other(format!("{text}: {message}")),
         _ if text.contains("403") => Error::Denied,
         _ => Error::Other(text),
     }
@@ -211,7 +259,13 @@ mod tests {
             upstreams: [].into(),
             meta: [].into(),
         };
-        assert!(matches!(consul.register(&registration).await, Err(Error::Timeout(_))));
-        assert!(matches!(consul.is_registered("users-1").await, Err(Error::Timeout(_))));
+        assert!(matches!(
+            consul.register(&registration).await,
+            Err(Error::Timeout(_))
+        ));
+        assert!(matches!(
+            consul.is_registered("users-1").await,
+            Err(Error::Timeout(_))
+        ));
     }
 }

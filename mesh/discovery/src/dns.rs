@@ -37,13 +37,16 @@ impl Dns {
             connection.port = address.port();
         }
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let mut builder =
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         let options = builder.options_mut();
         options.timeout = Duration::from_secs(1);
         options.attempts = 2;
         // Instances come and go; Consul answers from memory, so nothing is gained by a cache.
         options.cache_size = 0;
-        let resolver = builder.build().map_err(|error| Error::Other(error.to_string()))?;
+        let resolver = builder
+            .build()
+            .map_err(|error| Error::Other(error.to_string()))?;
         Ok(Self { resolver })
     }
 
@@ -54,7 +57,11 @@ impl Dns {
     pub async fn locate(&self, name: &str) -> Result<SocketAddr, Error> {
         let unknown = || Error::Unknown(name.to_owned());
         let fqdn = format!("{}.", name.trim_end_matches('.'));
-        let answer = self.resolver.srv_lookup(fqdn.as_str()).await.map_err(|_| unknown())?;
+        let answer = self
+            .resolver
+            .srv_lookup(fqdn.as_str())
+            .await
+            .map_err(|_| unknown())?;
         let service: SRV = answer
             .answers()
             .iter()
@@ -63,7 +70,11 @@ impl Dns {
                 _ => None,
             })
             .ok_or_else(unknown)?;
-        let hosts = self.resolver.lookup_ip(service.target.to_utf8()).await.map_err(|_| unknown())?;
+        let hosts = self
+            .resolver
+            .lookup_ip(service.target.to_utf8())
+            .await
+            .map_err(|_| unknown())?;
         let host = hosts.iter().next().ok_or_else(unknown)?;
         Ok(SocketAddr::new(host, service.port))
     }
@@ -95,9 +106,18 @@ mod tests {
 
     #[test]
     fn only_hosts_of_consuls_zone_are_looked_up() {
-        assert_eq!(consul_host("redis://redis.service.consul/0"), Some("redis.service.consul"));
-        assert_eq!(consul_host("mongodb://a:b@documents.service.consul/?x=y"), Some("documents.service.consul"));
+        assert_eq!(
+            consul_host("redis://redis.service.consul/0"),
+            Some("redis.service.consul")
+        );
+        assert_eq!(
+            consul_host("mongodb://a:b@documents.service.consul/?x=y"),
+            Some("documents.service.consul")
+        );
         assert_eq!(consul_host("redis://127.0.0.1:6379/0"), None);
-        assert_eq!(consul_host("sqlite:///data/x.service.consul/users.db"), None);
+        assert_eq!(
+            consul_host("sqlite:///data/x.service.consul/users.db"),
+            None
+        );
     }
 }

@@ -34,9 +34,18 @@ impl Reply {
     #[track_caller]
     pub fn problem(&self, status: u16) -> &str {
         assert_eq!(self.status, status, "{}", self.text);
-        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{}",
+            self.text
+        );
         assert_eq!(self.json["status"], status, "{}", self.text);
-        assert!(self.json["title"].is_string() && self.json["type"].is_string(), "{}", self.text);
+        assert!(
+            self.json["title"].is_string() && self.json["type"].is_string(),
+            "{}",
+            self.text
+        );
         let message = self.json["message"].as_str().unwrap_or_default();
         assert!(!message.is_empty(), "{}", self.text);
         message
@@ -44,7 +53,10 @@ impl Reply {
 
     /// A header as text; empty where it is missing.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -56,10 +68,21 @@ impl Reply {
 pub fn send(request: RequestBuilder) -> impl Future<Output = Reply> {
     let caller = std::panic::Location::caller();
     async move {
-        let answer = request.send().await.unwrap_or_else(|error| panic!("{caller}: connection dropped: {error:?}"));
+        let answer = request
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("{caller}: connection dropped: {error:?}"));
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let text = answer.text().await.unwrap_or_else(|error| panic!("{caller}: answer cut off: {error:?}"));
+        let text = answer
+            .text()
+            .await
+            .unwrap_or_else(|error| panic!("{caller}: answer cut off: {error:?}"));
         let json = serde_json::from_str(&text).unwrap_or_default();
-        Reply { status, headers, text, json }
+        Reply {
+            status,
+            headers,
+            text,
+            json,
+        }
     }
 }

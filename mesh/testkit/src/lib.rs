@@ -30,7 +30,10 @@ where
             Ok(value) => return value,
             Err(reason) => reason,
         };
-        assert!(tokio::time::Instant::now() < deadline, "{what} did not happen within {PATIENCE:?}: {reason}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{what} did not happen within {PATIENCE:?}: {reason}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

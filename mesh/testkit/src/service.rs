@@ -54,24 +54,63 @@ impl<S: Service> TestService<S> {
     /// As [`TestService::start`].
     pub async fn start_in(data: Arc<TempDir>, flags: &[&str]) -> Self {
         let data_dir = data.path().display().to_string();
-        let fixed = ["--registration", "off", "--data-dir", &data_dir, "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", "--drain-seconds", "2"];
-        let parsed = Flags::<S::Settings>::try_parse_from(fixed.iter().chain(flags)).unwrap_or_else(|error| panic!("{error}"));
-        let app = App::<S>::build(parsed.settings, parsed.own).await.unwrap_or_else(|error| panic!("{error:#}"));
+        let fixed = [
+            "--registration",
+            "off",
+            "--data-dir",
+            &data_dir,
+            "--http-addr",
+            "127.0.0.1:0",
+            "--admin-addr",
+            "127.0.0.1:0",
+            "--drain-seconds",
+            "2",
+        ];
+        let parsed = Flags::<S::Settings>::try_parse_from(fixed.iter().chain(flags))
+            .unwrap_or_else(|error| panic!("{error}"));
+        let app = App::<S>::build(parsed.settings, parsed.own)
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}"));
         let signer = Signer::new("testkit");
         if S::TOKENS == TokenSource::Stream {
             app.context().tokens.apply(signer.snapshot());
         }
-        let (address, admin) = (app.http_addr().expect("bound"), app.admin_addr().expect("bound"));
+        let (address, admin) = (
+            app.http_addr().expect("bound"),
+            app.admin_addr().expect("bound"),
+        );
         let (service, context) = (Arc::clone(app.service()), app.context().clone());
         let shutdown = CancellationToken::new();
         let running = tokio::spawn({
             let shutdown = shutdown.clone();
-            async move { app.run(shutdown).await.unwrap_or_else(|error| panic!("{error:#}")) }
+            async move {
+                app.run(shutdown)
+                    .await
+                    .unwrap_or_else(|error| panic!("{error:#}"))
+            }
         });
-        let client = Client::builder().timeout(Duration::from_secs(20)).build().expect("a client");
-        let started = Self { service, context, address, admin, client, signer, shutdown, running: Some(running), data };
+        let client = Client::builder()
+            .timeout(Duration::from_secs(20))
+            .build()
+            .expect("a client");
+        let started = Self {
+            service,
+            context,
+            address,
+            admin,
+            client,
+            signer,
+            shutdown,
+            running: Some(running),
+            data,
+        };
         eventually("readiness", || async {
-            match started.client.get(format!("http://{admin}/readyz")).send().await {
+            match started
+                .client
+                .get(format!("http://{admin}/readyz"))
+                .send()
+                .await
+            {
                 Ok(answer) if answer.status().is_success() => Ok(()),
                 Ok(answer) => Err(answer.text().await.unwrap_or_default()),
                 Err(error) => Err(error.to_string()),
@@ -98,7 +137,8 @@ impl<S: Service> TestService<S> {
 
     /// A request to the service, not sent yet.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.address))
+        self.client
+            .request(method, format!("http://{}{path}", self.address))
     }
 
     /// `GET path`, as nobody in particular.
@@ -107,7 +147,13 @@ impl<S: Service> TestService<S> {
     }
 
     /// `method path` with a token and, if not `null`, a JSON body.
-    pub async fn call(&self, method: Method, path: &str, token: &str, body: &serde_json::Value) -> Reply {
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: &serde_json::Value,
+    ) -> Reply {
         let mut request = self.request(method, path);
         if !token.is_empty() {
             request = request.bearer_auth(token);

@@ -24,9 +24,14 @@ impl Signer {
     /// # Panics
     /// When the system has no randomness.
     pub fn new(kid: &str) -> Self {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new()).expect("randomness");
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
+            .expect("randomness");
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("a key just made is sound");
-        Self { kid: kid.into(), key: EncodingKey::from_ed_der(pkcs8.as_ref()), public: pair.public_key().as_ref().to_vec() }
+        Self {
+            kid: kid.into(),
+            key: EncodingKey::from_ed_der(pkcs8.as_ref()),
+            public: pair.public_key().as_ref().to_vec(),
+        }
     }
 
     /// Good claims for a person, for ten minutes.
@@ -48,7 +53,8 @@ impl Signer {
     /// # Panics
     /// Never: every claim can be signed.
     pub fn sign(&self, claims: &Claims) -> String {
-        token::sign(claims, &self.key, Algorithm::EdDSA, Some(&self.kid)).expect("claims can be signed")
+        token::sign(claims, &self.key, Algorithm::EdDSA, Some(&self.kid))
+            .expect("claims can be signed")
     }
 
     /// A good token of a person.
@@ -59,7 +65,15 @@ impl Signer {
     /// What `users` would send a service to make it trust this key.
     pub fn snapshot(&self) -> TokenUpdate {
         let expires_at = clock::now().timestamp() + 3600;
-        let key = Key { kid: self.kid.clone(), public_key: self.public.clone(), expires_at };
-        TokenUpdate { snapshot: true, keys: vec![key], revoked: Vec::new() }
+        let key = Key {
+            kid: self.kid.clone(),
+            public_key: self.public.clone(),
+            expires_at,
+        };
+        TokenUpdate {
+            snapshot: true,
+            keys: vec![key],
+            revoked: Vec::new(),
+        }
     }
 }

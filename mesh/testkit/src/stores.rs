@@ -16,9 +16,17 @@ const DOCUMENTS: &str = "TEST_DOCUMENTS_URLS";
 pub async fn postgres() -> String {
     let server = variable(POSTGRES);
     let name = unique("test_");
-    let connection = Database::connect(format!("{server}/postgres")).await.expect("Postgres answers");
-    connection.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database can be created");
-    connection.close().await.expect("a connection can be closed");
+    let connection = Database::connect(format!("{server}/postgres"))
+        .await
+        .expect("Postgres answers");
+    connection
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .expect("a database can be created");
+    connection
+        .close()
+        .await
+        .expect("a connection can be closed");
     format!("{server}/{name}")
 }
 
@@ -32,5 +40,7 @@ pub fn documents() -> Vec<String> {
 
 fn variable(name: &str) -> String {
     let value = std::env::var(name);
-    value.unwrap_or_else(|_| panic!("{name} is not set: run the tests by `cargo mesh test`, which starts the stores"))
+    value.unwrap_or_else(|_| {
+        panic!("{name} is not set: run the tests by `cargo mesh test`, which starts the stores")
+    })
 }

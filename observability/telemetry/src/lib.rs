@@ -16,7 +16,9 @@ use opentelemetry_sdk::{
     Resource,
     trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
 };
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// What [`init`] needs to know of the process.
 #[derive(Debug, Clone)]
@@ -69,17 +71,28 @@ pub fn init(settings: &Settings) -> anyhow::Result<Guard> {
     });
     tracing_subscriber::registry()
         .with(otel)
-        .with(log::layer(settings.service, &settings.instance).with_filter(filter(&settings.filter)?))
+        .with(
+            log::layer(settings.service, &settings.instance).with_filter(filter(&settings.filter)?),
+        )
         .try_init()?;
     Ok(Guard { provider })
 }
 
 /// The directives given, plus those that keep chatty or secret-bearing libraries quiet.
 fn filter(directives: &str) -> anyhow::Result<EnvFilter> {
-    let quiet = ["consulrs=warn", "rustify=off", "h2=warn", "hyper=warn", "sqlx=warn", "tower=warn"];
-    quiet.iter().try_fold(EnvFilter::try_new(directives)?, |filter, directive| {
-        Ok(filter.add_directive(directive.parse()?))
-    })
+    let quiet = [
+        "consulrs=warn",
+        "rustify=off",
+        "h2=warn",
+        "hyper=warn",
+        "sqlx=warn",
+        "tower=warn",
+    ];
+    quiet
+        .iter()
+        .try_fold(EnvFilter::try_new(directives)?, |filter, directive| {
+            Ok(filter.add_directive(directive.parse()?))
+        })
 }
 
 fn tracer_provider(settings: &Settings, endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
@@ -95,13 +108,20 @@ fn tracer_provider(settings: &Settings, endpoint: &str) -> anyhow::Result<SdkTra
         .with_max_queue_size(4096)
         .build();
     Ok(SdkTracerProvider::builder()
-        .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batch).build())
+        .with_span_processor(
+            BatchSpanProcessor::builder(exporter)
+                .with_batch_config(batch)
+                .build(),
+        )
         // The ingress decides; a request without a decision (a worker's own) is always traced.
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
         .with_resource(
             Resource::builder_empty()
                 .with_service_name(settings.service)
-                .with_attribute(KeyValue::new("service.instance.id", settings.instance.clone()))
+                .with_attribute(KeyValue::new(
+                    "service.instance.id",
+                    settings.instance.clone(),
+                ))
                 .build(),
         )
         .build())

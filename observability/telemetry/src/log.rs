@@ -4,10 +4,17 @@ use std::fmt;
 
 use opentelemetry::trace::TraceContextExt as _;
 use serde_json::{Map, Value};
-use tracing::{Event, Subscriber, field::{Field, Visit}};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
 use tracing_subscriber::{
     Layer,
-    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer, time::{FormatTime as _, SystemTime}},
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::Writer,
+        time::{FormatTime as _, SystemTime},
+    },
     registry::LookupSpan,
 };
 
@@ -16,7 +23,10 @@ pub(crate) fn layer<S>(service: &'static str, instance: &str) -> impl Layer<S> +
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    tracing_subscriber::fmt::layer().event_format(JsonLine { service, instance: instance.to_owned() })
+    tracing_subscriber::fmt::layer().event_format(JsonLine {
+        service,
+        instance: instance.to_owned(),
+    })
 }
 
 struct JsonLine {
@@ -29,7 +39,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         let mut record = Map::new();
@@ -41,8 +56,14 @@ where
         let context = opentelemetry::Context::current();
         let span = context.span();
         if span.span_context().is_valid() {
-            record.insert("trace_id".into(), span.span_context().trace_id().to_string().into());
-            record.insert("span_id".into(), span.span_context().span_id().to_string().into());
+            record.insert(
+                "trace_id".into(),
+                span.span_context().trace_id().to_string().into(),
+            );
+            record.insert(
+                "span_id".into(),
+                span.span_context().span_id().to_string().into(),
+            );
         }
         event.record(&mut Fields(&mut record));
         // `Value` escapes newlines and control characters, so a record stays one line.
@@ -55,7 +76,8 @@ struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().into(), format!("{value:?}").into());
+        self.0
+            .insert(field.name().into(), format!("{value:?}").into());
     }
     fn record_str(&mut self, field: &Field, value: &str) {
         self.0.insert(field.name().into(), value.into());
@@ -77,7 +99,10 @@ impl Visit for Fields<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{io, sync::{Arc, Mutex}};
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
     use tracing_subscriber::layer::SubscriberExt as _;
 
     #[derive(Clone, Default)]
@@ -98,10 +123,17 @@ mod tests {
         let sink = Sink::default();
         let writer = sink.clone();
         let layer = tracing_subscriber::fmt::layer()
-            .event_format(JsonLine { service: "users", instance: "users-1".into() })
+            .event_format(JsonLine {
+                service: "users",
+                instance: "users-1".into(),
+            })
             .with_writer(move || writer.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            tracing::info!(path = "/a\n{\"level\":\"ERROR\"}", count = 3, "request handled");
+            tracing::info!(
+                path = "/a\n{\"level\":\"ERROR\"}",
+                count = 3,
+                "request handled"
+            );
         });
         let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");

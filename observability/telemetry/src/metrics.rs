@@ -8,8 +8,9 @@ static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Upper bounds of every `*_seconds` histogram, from a cache hit to the longest deadline.
 /// The objectives' alert rules name the same bounds.
-pub const SECONDS_BUCKETS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+pub const SECONDS_BUCKETS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
 
 /// Installs the process-wide recorder; a second call does nothing.
 ///
@@ -17,7 +18,9 @@ pub const SECONDS_BUCKETS: [f64; 14] =
 /// When another recorder is installed already.
 pub fn install() -> anyhow::Result<()> {
     if HANDLE.get().is_none() {
-        let handle = PrometheusBuilder::new().set_buckets(&SECONDS_BUCKETS)?.install_recorder()?;
+        let handle = PrometheusBuilder::new()
+            .set_buckets(&SECONDS_BUCKETS)?
+            .install_recorder()?;
         let _ = HANDLE.set(handle);
     }
     Ok(())
@@ -25,8 +28,11 @@ pub fn install() -> anyhow::Result<()> {
 
 /// The metrics in the Prometheus text format; empty before [`install`].
 pub fn render() -> String {
-    HANDLE.get().map(|handle| {
-        handle.run_upkeep();
-        handle.render()
-    }).unwrap_or_default()
+    HANDLE
+        .get()
+        .map(|handle| {
+            handle.run_upkeep();
+            handle.render()
+        })
+        .unwrap_or_default()
 }

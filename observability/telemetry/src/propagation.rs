@@ -1,7 +1,11 @@
 //! W3C trace context across process borders (<https://www.w3.org/TR/trace-context/>).
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::{Context, global, propagation::{Extractor, Injector}, trace::TraceContextExt as _};
+use opentelemetry::{
+    Context, global,
+    propagation::{Extractor, Injector},
+    trace::TraceContextExt as _,
+};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -12,7 +16,8 @@ pub(crate) fn install() {
 
 /// Makes the trace context in `headers` the parent of `span`.
 pub fn continue_from(span: &Span, headers: &HeaderMap) {
-    let parent = global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)));
+    let parent =
+        global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)));
     if parent.span().span_context().is_valid() {
         // Fails only where no exporter is set up: then there is no trace to continue.
         let _ = span.set_parent(parent);
@@ -22,14 +27,18 @@ pub fn continue_from(span: &Span, headers: &HeaderMap) {
 /// Writes the current span's context into `headers`.
 pub fn inject(headers: &mut HeaderMap) {
     let context = Span::current().context();
-    global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut HeadersMut(headers)));
+    global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(&context, &mut HeadersMut(headers))
+    });
 }
 
 /// The id of the trace that the current code runs in, if it is traced.
 pub fn current_trace_id() -> Option<String> {
     let context = Context::current();
     let span = context.span();
-    span.span_context().is_valid().then(|| span.span_context().trace_id().to_string())
+    span.span_context()
+        .is_valid()
+        .then(|| span.span_context().trace_id().to_string())
 }
 
 struct Headers<'a>(&'a HeaderMap);

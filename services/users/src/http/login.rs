@@ -1,0 +1,213 @@
+//! Five doors to the same login; and logout, validation and the keys.
+
+use std::sync::Arc;
+
+use chassis::{Answer, Error, Request};
+use http::{HeaderValue, header};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::register::{Account, Message};
+use crate::{
+    Users,
+    keys::JwkSet,
+    model::{User, impossible},
+    password::Verdict,
+    sessions::Issued,
+};
+
+type Answered<T> = Result<Answer<T>, Error>;
+
+/// Any door takes an address or a name, under whichever key its source uses (D1).
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct LoginRequest {
+    #[serde(alias = "email")]
+    username: String,
+    #[schema(value_type = String, format = Password)]
+    password: SecretString,
+}
+
+/// The same, for doors whose source writes `email`.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct EmailLoginRequest {
+    #[serde(alias = "username")]
+    email: String,
+    #[schema(value_type = String, format = Password)]
+    password: SecretString,
+}
+
+impl From<EmailLoginRequest> for LoginRequest {
+    fn from(body: EmailLoginRequest) -> Self {
+        Self {
+            username: body.email,
+            password: body.password,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LoginS0Response {
+    token: String,
+    user_id: i64,
+}
+
+/// S0-02
+pub(super) async fn s0(
+    users: Arc<Users>,
+    request: Request,
+    body: EmailLoginRequest,
+) -> Answered<LoginS0Response> {
+    let (user, issued) = users.log_in(&request, body.into()).await?;
+    Ok(LoginS0Response {
+        token: issued.token,
+        user_id: user.id,
+    }
+    .into())
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LoginResponse {
+    message: &'static str,
+    user: Account,
+    access_token: String,
+    token_type: &'static str,
+    expires_in: i64,
+}
+
+/// S1-02
+pub(super) async fn s1(
+    users: Arc<Users>,
+    request: Request,
+    body: LoginRequest,
+) -> Answered<LoginResponse> {
+    let (user, issued) = users.log_in(&request, body).await?;
+    Ok(LoginResponse {
+        message: "Login successful",
+        user: user.into(),
+        access_token: issued.token,
+        token_type: "bearer",
+        expires_in: issued.expires_in,
+    }
+    .into())
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LoginS2Response {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: i64,
+    user_id: i64,
+    username: String,
+}
+
+/// S2-15
+pub(super) async fn s2(
+    users: Arc<Users>,
+    request: Request,
+    body: LoginRequest,
+) -> Answered<LoginS2Response> {
+    let (user, issued) = users.log_in(&request, body).await?;
+    Ok(LoginS2Response {
+        access_token: issued.token,
+        token_type: "bearer",
+        expires_in: issued.expires_in,
+        user_id: user.id,
+        username: user.username,
+    }
+    .into())
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LoginS3Response {
+    message: &'static str,
+    access_token: String,
+    user: String,
+}
+
+/// S3-07, S3-08
+pub(super) async fn s3(
+    users: Arc<Users>,
+    request: Request,
+    body: EmailLoginRequest,
+) -> Answered<LoginS3Response> {
+    let (user, issued) = users.log_in(&request, body.into()).await?;
+    Ok(LoginS3Response {
+        message: "Login successful",
+        access_token: issued.token,
+        user: user.username,
+    }
+    .into())
+}
+
+/// S4-02
+pub(super) async fn s4(
+    users: Arc<Users>,
+    request: Request,
+    body: LoginRequest,
+) -> Answered<LoginS2Response> {
+    s2(users, request, body).await
+}
+
+/// S3-09
+pub(super) async fn logout(users: Arc<Users>, request: Request) -> Answered<Message> {
+    users.sessions.revoke(request.caller()?).await?;
+    Ok(Message {
+        message: "User logged out",
+    }
+    .into())
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ValidateResponse {
+    valid: bool,
+    user_id: i64,
+    username: String,
+    exp: i64,
+}
+
+/// S4-03
+pub(super) async fn validate(_: Arc<Users>, request: Request) -> Answered<ValidateResponse> {
+    let identity = request.caller()?.clone();
+    Ok(ValidateResponse {
+        valid: true,
+        user_id: identity.user_id,
+        username: identity.username,
+        exp: identity.expires_at,
+    }
+    .into())
+}
+
+/// D2
+pub(super) async fn jwks(users: Arc<Users>, _: Request) -> Answered<JwkSet> {
+    let cached = HeaderValue::from_static("public, max-age=60");
+    Ok(Answer::from(users.sessions.jwks()).header(header::CACHE_CONTROL, cached))
+}
+
+impl Users {
+    async fn log_in(&self, request: &Request, body: LoginRequest) -> Result<(User, Issued), Error> {
+        let refused = || Error::unauthenticated("Invalid email or password");
+        let address = request.client_address();
+        let account = body.username.trim().to_lowercase();
+        self.throttle.check(&account, address)?;
+        let user = match account.contains('\0') {
+            true => None,
+            false => self.store.find_by_login(&account).await?,
+        };
+        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        let verdict = match impossible(&body.password) {
+            true => Verdict::Wrong,
+            false => self.hasher.verify(&body.password, hash).await?,
+        };
+        let Some(user) = user.filter(|_| verdict != Verdict::Wrong) else {
+            self.throttle.failed(&account, address);
+            return Err(refused());
+        };
+        if verdict == Verdict::Outdated {
+            let hash = self.hasher.hash(&body.password).await?;
+            self.store.update_password_hash(&user, hash).await?;
+        }
+        let issued = self.sessions.issue(&user)?;
+        Ok((user, issued))
+    }
+}

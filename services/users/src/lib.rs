@@ -1,0 +1,102 @@
+//! `users` owns accounts, profiles, follows and tokens, for all five products (D1, D2).
+//!
+//! Its contract is S0-01 to S0-05, S1-01, S1-02, S2-14 to S2-19, S3-01 to S3-09 and S4-01 to
+//! S4-04; every door of a source leads to the same account.
+
+mod clients;
+mod grpc;
+mod http;
+mod keys;
+pub mod model;
+mod password;
+mod sessions;
+mod store;
+mod throttle;
+
+use std::sync::Arc;
+
+use chassis::{Call, Context, Error, Route, Service, TokenSource};
+
+pub use sessions::Sessions;
+
+use crate::{clients::Discussions, password::Hasher, store::Store, throttle::Throttle};
+
+/// Settings of this service alone.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Settings {
+    /// URL of the relational store [default: SQLite, users.db in DATA_DIR]
+    #[arg(long, env = "USERS_DATABASE_URL", hide_env_values = true)]
+    pub users_database_url: Option<String>,
+    /// Minutes that a token lives
+    #[arg(long, env = "JWT_EXPIRES_MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=43_200))]
+    pub jwt_expires_minutes: u32,
+    /// Hours after which tokens are signed with a new key
+    #[arg(long, env = "JWT_ROTATE_HOURS", default_value_t = 168, value_parser = clap::value_parser!(u32).range(1..=8_760))]
+    pub jwt_rotate_hours: u32,
+    /// Failed logins a minute after which an account has to wait
+    #[arg(long, env = "LOGIN_FAILURES_PER_ACCOUNT", default_value_t = 10)]
+    pub login_failures_per_account: u32,
+    /// Failed logins a minute after which an address has to wait
+    #[arg(long, env = "LOGIN_FAILURES_PER_ADDRESS", default_value_t = 100)]
+    pub login_failures_per_address: u32,
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Users {
+    store: Store,
+    hasher: Hasher,
+    throttle: Throttle,
+    sessions: Arc<Sessions>,
+    discussions: Discussions,
+}
+
+impl Users {
+    /// What issues, ends and rotates.
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+}
+
+impl Service for Users {
+    const NAME: &'static str = "users";
+    const DESCRIPTION: &'static str = "Accounts, profiles, follows and tokens";
+    const TOKENS: TokenSource = TokenSource::Own;
+    type Settings = Settings;
+
+    fn routes() -> Vec<Route<Self>> {
+        http::routes()
+    }
+
+    fn calls() -> Vec<Call> {
+        Discussions::CALLS.to_vec()
+    }
+
+    async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {
+        let store = Store::open(context, settings.users_database_url.as_deref()).await?;
+        let sessions = Sessions::open(store.clone(), context, &settings).await?;
+        context.spawn(Arc::clone(&sessions).keep_current());
+        Ok(Self {
+            store,
+            hasher: Hasher::new(),
+            throttle: Throttle::new(
+                settings.login_failures_per_account,
+                settings.login_failures_per_address,
+            ),
+            sessions,
+            discussions: Discussions::connect(context)?,
+        })
+    }
+
+    fn grpc(self: &Arc<Self>) -> Option<tonic::service::Routes> {
+        Some(grpc::routes(self))
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.store.ping().await
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}

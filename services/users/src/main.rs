@@ -1,0 +1,5 @@
+//! The `users` process.
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<users::Users>()
+}

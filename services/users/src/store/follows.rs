@@ -1,0 +1,137 @@
+//! Who follows whom.
+
+use chassis::{Error, Page, clock};
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, sea_query::OnConflict,
+};
+
+use super::{Store, entity::follow};
+
+/// Which side of a person's follows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Direction {
+    /// Those whom the person follows.
+    Followees,
+    /// Those who follow the person.
+    Followers,
+}
+
+/// One entry of a list of follows.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) id: i64,
+    pub(crate) username: String,
+    pub(crate) since: DateTime<Utc>,
+}
+
+/// How many there are on each side.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) followers: u64,
+    pub(crate) followees: u64,
+}
+
+/// Where a page of follows ends: the time in microseconds, then the id of the person.
+pub(crate) type FollowKey = (i64, i64);
+
+impl Store {
+    /// Follows; `false` when it was so already.
+    pub(crate) async fn insert_follow(
+        &self,
+        follower_id: i64,
+        followee_id: i64,
+    ) -> Result<bool, Error> {
+        let row = follow::ActiveModel {
+            follower_id: Set(follower_id),
+            followee_id: Set(followee_id),
+            created_at: Set(clock::now()),
+        };
+        let once = OnConflict::columns([follow::Column::FollowerId, follow::Column::FolloweeId])
+            .do_nothing()
+            .to_owned();
+        let inserted = follow::Entity::insert(row)
+            .on_conflict(once)
+            .exec_without_returning(&self.connection);
+        Ok(inserted.await? > 0)
+    }
+
+    /// Unfollows; `false` when it was so already.
+    pub(crate) async fn remove_follow(
+        &self,
+        follower_id: i64,
+        followee_id: i64,
+    ) -> Result<bool, Error> {
+        let removed = follow::Entity::delete_by_id((follower_id, followee_id))
+            .exec(&self.connection)
+            .await?;
+        Ok(removed.rows_affected > 0)
+    }
+
+    /// How many follow and are followed.
+    pub(crate) async fn follow_counts(&self, id: i64) -> Result<Counts, Error> {
+        let count = |column: follow::Column| {
+            follow::Entity::find()
+                .filter(column.eq(id))
+                .count(&self.connection)
+        };
+        Ok(Counts {
+            followers: count(follow::Column::FolloweeId).await?,
+            followees: count(follow::Column::FollowerId).await?,
+        })
+    }
+
+    /// One side of a person's follows, the newest first.
+    pub(crate) async fn list_follows(
+        &self,
+        id: i64,
+        direction: Direction,
+        page: &Page<FollowKey>,
+    ) -> Result<Vec<Person>, Error> {
+        let (own, other) = match direction {
+            Direction::Followees => (follow::Column::FollowerId, follow::Column::FolloweeId),
+            Direction::Followers => (follow::Column::FolloweeId, follow::Column::FollowerId),
+        };
+        let mut query = follow::Entity::find()
+            .filter(own.eq(id))
+            .order_by_desc(follow::Column::CreatedAt)
+            .order_by_desc(other)
+            .limit(page.fetch());
+        if let Some((micros, person)) = page.after {
+            let since = DateTime::from_timestamp_micros(micros).unwrap_or_default();
+            let same_time = Condition::all()
+                .add(follow::Column::CreatedAt.eq(since))
+                .add(other.lt(person));
+            query = query.filter(
+                Condition::any()
+                    .add(follow::Column::CreatedAt.lt(since))
+                    .add(same_time),
+            );
+        }
+        let rows = query.all(&self.connection).await?;
+        let person = |row: &follow::Model| match direction {
+            Direction::Followees => row.followee_id,
+            Direction::Followers => row.follower_id,
+        };
+        let ids: Vec<i64> = rows.iter().map(person).collect();
+        let users = self.list_by_ids(&ids).await?;
+        let username = |id| {
+            users
+                .iter()
+                .find(|user| user.id == id)
+                .map(|user| user.username.clone())
+        };
+        Ok(rows
+            .iter()
+            .filter_map(|row| {
+                let id = person(row);
+                Some(Person {
+                    id,
+                    username: username(id)?,
+                    since: row.created_at,
+                })
+            })
+            .collect())
+    }
+}
