@@ -1,0 +1,272 @@
+//! Writes the settings of every program of a mesh, and the file that tells process-compose what to run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+use crate::mesh::{MARK, Mesh};
+use crate::services::{self, Entry};
+use crate::{random, secrets, setup, template};
+
+/// Writes everything and returns the supervisor's file.
+pub fn write(mesh: &Mesh) -> Result<PathBuf> {
+    for folder in ["logs", "data", "redis", "prometheus", "documents"] {
+        secrets::private_folder(&mesh.state.join(folder))?;
+    }
+    write_program_settings(mesh)?;
+    let file = mesh.state.join("process-compose.json");
+    let project = json!({
+        "version": "0.5",
+        "is_strict": true,
+        "disable_env_expansion": true,
+        "ordered_shutdown": true,
+        "log_configuration": log_settings(),
+        "processes": processes(mesh)?,
+    });
+    secrets::write_private(&file, &serde_json::to_vec_pretty(&project)?)?;
+    Ok(file)
+}
+
+fn write_program_settings(mesh: &Mesh) -> Result<()> {
+    let values = mesh.values()?;
+    let agent = template::fill(&read(mesh, "consul/agent.json")?, &values)?;
+    secrets::write_private(&mesh.state.join("consul.json"), &serde_json::to_vec_pretty(&agent)?)?;
+    let prometheus = template::fill_text(&read(mesh, "observability/prometheus/prometheus.yml")?, &values)?;
+    secrets::write_private(&mesh.state.join("prometheus.yml"), prometheus.as_bytes())?;
+    let redis = template::fill_text(REDIS, &values)?;
+    secrets::write_private(&mesh.state.join("redis.conf"), redis.as_bytes())
+}
+
+/// Redis holds nothing that cannot be made again: a snapshot now and then is enough.
+const REDIS: &str = "bind 127.0.0.1\nport ${port.redis}\nrequirepass ${secret.redis}\ndir ${state}/redis\n\
+    save 300 1\nappendonly no\nmaxmemory 128mb\nmaxmemory-policy allkeys-lru\nloglevel warning\n";
+
+fn read(mesh: &Mesh, name: &str) -> Result<String> {
+    fs::read_to_string(mesh.checkout.join(name)).with_context(|| format!("cannot read {name}"))
+}
+
+fn log_settings() -> Value {
+    json!({
+        "no_metadata": true,
+        "disable_json": true,
+        "no_color": true,
+        "fields_order": ["message"],
+        "flush_each_line": true,
+        "rotation": { "max_size_mb": 20, "max_backups": 2, "max_age_days": 7 },
+    })
+}
+
+/// One process as the supervisor wants it.
+struct Process {
+    command: Vec<String>,
+    environment: Vec<String>,
+    depends_on: Vec<(String, &'static str)>,
+    restart: &'static str,
+}
+
+impl Process {
+    fn new(program: &Path, arguments: &[&str]) -> Self {
+        let mut command = vec![program.to_string_lossy().into_owned()];
+        command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        Self { command, environment: Vec::new(), depends_on: Vec::new(), restart: "always" }
+    }
+
+    fn env(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        self.environment.push(format!("{name}={}", value.as_ref()));
+        self
+    }
+
+    fn after(mut self, process: impl Into<String>, condition: &'static str) -> Self {
+        self.depends_on.push((process.into(), condition));
+        self
+    }
+
+    fn into_value(self, mesh: &Mesh, name: &str) -> Value {
+        let mut environment = self.environment;
+        environment.push(format!("{MARK}={}", mesh.state.display()));
+        let depends: Map<_, _> = self.depends_on.into_iter().map(|(on, when)| (on, json!({ "condition": when }))).collect();
+        json!({
+            "entrypoint": self.command,
+            "environment": environment,
+            "depends_on": depends,
+            "working_dir": mesh.state,
+            "log_location": mesh.log(name),
+            "log_configuration": log_settings(),
+            "availability": { "restart": self.restart, "backoff_seconds": 1 },
+            "shutdown": { "signal": 15, "timeout_seconds": 12 },
+        })
+    }
+}
+
+const STARTED: &str = "process_started";
+const DONE: &str = "process_completed_successfully";
+
+fn processes(mesh: &Mesh) -> Result<Value> {
+    let mut all = infrastructure(mesh)?;
+    for (service, entry) in &mesh.table()? {
+        for instance in services::instances(service, entry) {
+            let sidecar = format!("{instance}-envoy");
+            all.push((instance.clone(), application(mesh, service, &instance, entry)?.after(&sidecar, STARTED)));
+            all.push((sidecar, proxy(mesh, service, &instance)?));
+        }
+    }
+    all.push(("ingress".to_owned(), proxy(mesh, "ingress", "ingress")?));
+    if mesh.name == "test" {
+        all.push(("postgres".to_owned(), postgres(mesh)?));
+    }
+    Ok(Value::Object(all.into_iter().map(|(name, process)| (name.clone(), process.into_value(mesh, &name))).collect()))
+}
+
+fn infrastructure(mesh: &Mesh) -> Result<Vec<(String, Process)>> {
+    let state = mesh.state.display();
+    let own = mesh.binary("mesh");
+    let consul = Process::new(&own, &["agent", "--state", &state.to_string()]);
+    let fingerprint = |file: &str| file_fingerprint(&mesh.state.join(file));
+    let setup = Process { restart: "on_failure", ..Process::new(&own, &["setup", "--state", &state.to_string()]) };
+    let redis = Process::new(mesh.program("redis")?, &[&format!("{state}/redis.conf")]);
+    let documents = Process::new(
+        mesh.program("documents")?,
+        &["-listen", &format!("127.0.0.1:{}", mesh.port("documents")), "-dir", &format!("{state}/documents")],
+    );
+    Ok(vec![
+        ("consul".to_owned(), consul.env("GOGC", "60").env("GOMEMLIMIT", "160MiB").env("PLAZA_SETTINGS", fingerprint("consul.json")?)),
+        ("setup".to_owned(), setup.env("PLAZA_SETTINGS", settings_fingerprint(mesh)?).after("consul", STARTED)),
+        ("redis".to_owned(), redis.env("PLAZA_SETTINGS", fingerprint("redis.conf")?)),
+        ("documents".to_owned(), documents.env("GOGC", "60").env("GOMEMLIMIT", "96MiB")),
+        ("jaeger".to_owned(), jaeger(mesh)?),
+        ("prometheus".to_owned(), prometheus(mesh)?),
+        ("keeper".to_owned(), Process::new(&own, &["keeper", "--state", &state.to_string()]).after("setup", DONE)),
+    ])
+}
+
+fn jaeger(mesh: &Mesh) -> Result<Process> {
+    let on = |port: u16| format!("127.0.0.1:{port}");
+    let arguments = [
+        format!("--collector.otlp.grpc.host-port={}", on(mesh.port("otlp"))),
+        format!("--collector.otlp.http.host-port={}", on(0)),
+        format!("--collector.grpc-server.host-port={}", on(0)),
+        format!("--collector.http-server.host-port={}", on(0)),
+        format!("--http-server.host-port={}", on(0)),
+        format!("--query.http-server.host-port={}", on(mesh.port("jaeger"))),
+        format!("--query.grpc-server.host-port={}", on(0)),
+        format!("--admin.http.host-port={}", on(mesh.port("jaeger_admin"))),
+        "--memory.max-traces=5000".to_owned(),
+        "--log-level=warn".to_owned(),
+    ];
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    Ok(Process::new(mesh.program("jaeger")?, &arguments).env("GOGC", "60").env("GOMEMLIMIT", "128MiB"))
+}
+
+fn prometheus(mesh: &Mesh) -> Result<Process> {
+    let state = mesh.state.display();
+    let arguments = [
+        format!("--config.file={state}/prometheus.yml"),
+        format!("--storage.tsdb.path={state}/prometheus"),
+        "--storage.tsdb.retention.time=2d".to_owned(),
+        "--storage.tsdb.retention.size=512MB".to_owned(),
+        "--storage.tsdb.max-block-chunk-segment-size=16MB".to_owned(),
+        format!("--web.listen-address=127.0.0.1:{}", mesh.port("prometheus")),
+        "--log.level=warn".to_owned(),
+        "--log.format=json".to_owned(),
+    ];
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let settings = file_fingerprint(&mesh.state.join("prometheus.yml"))?;
+    let process = Process::new(mesh.program("prometheus")?, &arguments);
+    Ok(process.env("GOGC", "60").env("GOMEMLIMIT", "128MiB").env("PLAZA_SETTINGS", settings))
+}
+
+fn application(mesh: &Mesh, service: &str, instance: &str, entry: &Entry) -> Result<Process> {
+    let secrets = mesh.secrets()?;
+    let binary = mesh.binary(service);
+    let upstreams = mesh.run.join(instance);
+    secrets::private_folder(&upstreams)?;
+    let data = mesh.state.join("data").join(service);
+    secrets::private_folder(&data)?;
+    let token = Mesh::token_name(service);
+    secrets.get(&token)?;
+    let mut process = Process::new(&binary, &["serve"])
+        .env("PLAZA_INSTANCE", instance)
+        .env("HTTP_ADDR", "127.0.0.1:0")
+        .env("ADMIN_ADDR", "127.0.0.1:0")
+        .env("CONSUL_HTTP_ADDR", format!("http://127.0.0.1:{}", mesh.port("consul_http")))
+        .env("CONSUL_HTTP_TOKEN_FILE", secrets.path(&token).to_string_lossy())
+        .env("CONSUL_DNS_ADDR", format!("127.0.0.1:{}", mesh.port("consul_dns")))
+        .env("UPSTREAMS_DIR", upstreams.to_string_lossy())
+        .env("DATA_DIR", data.to_string_lossy())
+        .env("MONGODB_URL", "mongodb://documents.service.consul/")
+        .env("REDIS_URL", format!("redis://:{}@redis.service.consul/0", secrets.get("redis")?))
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", mesh.port("otlp")))
+        .env("PLAZA_BUILD", file_fingerprint(&binary)?)
+        .after("setup", DONE);
+    for (name, value) in &entry.env {
+        process = process.env(name, value);
+    }
+    Ok(process)
+}
+
+fn proxy(mesh: &Mesh, service: &str, instance: &str) -> Result<Process> {
+    let own = mesh.binary("mesh");
+    let state = mesh.state.to_string_lossy();
+    let arguments = ["proxy", "--state", &state, "--service", service, "--instance", instance];
+    Ok(Process::new(&own, &arguments).after("setup", DONE))
+}
+
+/// A throw-away Postgres for store suites. It refuses to run as root, so root runs it as the user of the Debian package.
+fn postgres(mesh: &Mesh) -> Result<Process> {
+    let arguments = [
+        "-D".to_owned(),
+        postgres_data(mesh).to_string_lossy().into_owned(),
+        "-c".to_owned(),
+        "listen_addresses=127.0.0.1".to_owned(),
+        "-c".to_owned(),
+        format!("port={}", mesh.port("postgres")),
+        "-c".to_owned(),
+        "unix_socket_directories=".to_owned(),
+        "-c".to_owned(),
+        "fsync=off".to_owned(),
+        "-c".to_owned(),
+        "max_connections=200".to_owned(),
+    ];
+    let program = mesh.program("postgres")?.to_string_lossy().into_owned();
+    let mut command: Vec<String> = Vec::new();
+    if rustix::process::geteuid().is_root() {
+        command.extend(["/usr/sbin/runuser", "-u", "postgres", "--"].map(str::to_owned));
+    }
+    command.push(program);
+    command.extend(arguments);
+    let rest: Vec<_> = command[1..].iter().map(String::as_str).collect();
+    Ok(Process::new(Path::new(&command[0]), &rest))
+}
+
+/// Returns where the throw-away Postgres has its files: outside the private state folder, which its user may not enter.
+pub fn postgres_data(mesh: &Mesh) -> PathBuf {
+    let mut name = mesh.run.clone().into_os_string();
+    name.push("-postgres");
+    PathBuf::from(name)
+}
+
+/// Changes when a file's content does.
+fn file_fingerprint(path: &Path) -> Result<String> {
+    let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(format!("{:016x}", random::fingerprint([content.as_slice()])))
+}
+
+/// Changes when anything under `consul/` or in the table of services does, so that a running mesh applies it.
+fn settings_fingerprint(mesh: &Mesh) -> Result<String> {
+    let mut parts = vec![fs::read(mesh.checkout.join("mesh/services.toml"))?];
+    let folder = mesh.checkout.join("consul");
+    let mut files = setup::entry_files(&folder)?;
+    for folder in ["policies", "ingress"] {
+        let entries = fs::read_dir(mesh.checkout.join("consul").join(folder))?;
+        files.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
+    }
+    files.push(folder.join("infrastructure.json"));
+    files.sort();
+    for file in files {
+        parts.push(file.as_os_str().as_encoded_bytes().to_vec());
+        parts.push(fs::read(&file)?);
+    }
+    Ok(format!("{:016x}", random::fingerprint(parts.iter().map(Vec::as_slice))))
+}

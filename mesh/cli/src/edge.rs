@@ -1,0 +1,126 @@
+//! The ingress: Consul's API gateway with a listener of ours in front of its routes.
+//!
+//! Consul 1.22 sets none of what Envoy advises for an edge on a gateway's listener (no header timeout, client addresses and
+//! `x-envoy-*` headers believed, no tracing, answers in plain text) and lets no extension change it. So the gateway binds no
+//! listener itself; one from `consul/ingress/listener.json` takes its place and asks Consul for the same routes and clusters.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+use crate::mesh::Mesh;
+use crate::template::{self, Values};
+
+/// Returns the gateway's registration with its listeners.
+pub fn registration(mesh: &Mesh) -> Result<Value> {
+    let values = mesh.values()?;
+    let mut registration = template::fill(&read(mesh, "registration.json")?, &values)?;
+    let listeners = listeners(mesh, &values)?;
+    let text: Vec<_> = listeners.iter().map(Value::to_string).collect();
+    registration["Proxy"]["Config"]["envoy_extra_static_listeners_json"] = json!(text.join(","));
+    Ok(registration)
+}
+
+/// Returns a listener for each one of the gateway that some service uses: Consul has no routes for the others.
+fn listeners(mesh: &Mesh, values: &Values) -> Result<Vec<Value>> {
+    let gateway = template::fill(&read(mesh, "api-gateway.json")?, values)?;
+    let table = mesh.table()?;
+    let used = |name: &str| table.values().any(|entry| entry.listeners.iter().any(|listener| listener == name));
+    let mut values = values.clone();
+    values.insert("tracing_provider".to_owned(), tracing_provider(mesh)?);
+    let problems = problems(mesh)?;
+    values.insert("local_replies".to_owned(), local_replies(&problems));
+    values.insert("problems_script".to_owned(), json!(script(mesh, &problems)?));
+    let mut listeners = Vec::new();
+    for listener in gateway["Listeners"].as_array().into_iter().flatten() {
+        let name = listener["Name"].as_str().unwrap_or_default();
+        if used(name) {
+            values.insert("listener".to_owned(), json!(name));
+            values.insert("listener_port".to_owned(), listener["Port"].clone());
+            values.insert("listener_route".to_owned(), json!(listener["Port"].to_string())); // Consul names routes by port
+            listeners.push(template::fill(&read(mesh, "listener.json")?, &values)?);
+        }
+    }
+    Ok(listeners)
+}
+
+/// Traces at the edge go where those of all sidecars go.
+fn tracing_provider(mesh: &Mesh) -> Result<Value> {
+    let path = mesh.checkout.join("consul/config/proxy-defaults.json");
+    let defaults: Value = serde_json::from_str(&fs::read_to_string(&path)?)?;
+    Ok(defaults["Config"]["envoy_listener_tracing_json"]["provider"].clone())
+}
+
+type Problems = Map<String, Value>;
+
+fn problems(mesh: &Mesh) -> Result<Problems> {
+    serde_json::from_str(&read(mesh, "problems.json")?).context("consul/ingress/problems.json is no table of problems")
+}
+
+/// Returns the problem document (RFC 9457, with `message`) of a status.
+fn document(status: &Value, problem: &Value) -> Value {
+    json!({
+        "type": "about:blank",
+        "title": problem["title"],
+        "status": status,
+        "detail": problem["message"],
+        "message": problem["message"],
+    })
+}
+
+/// Makes Envoy's own answers problem documents.
+fn local_replies(problems: &Problems) -> Value {
+    let format = |body: Value| json!({ "json_format": body, "content_type": "application/problem+json" });
+    let mappers: Vec<_> = problems
+        .iter()
+        .map(|(status, problem)| {
+            let status: u16 = status.parse().unwrap_or_default();
+            let value = json!({ "default_value": status, "runtime_key": format!("edge.problem.{status}") });
+            let mut mapper = json!({
+                "filter": { "status_code_filter": { "comparison": { "op": "EQ", "value": value } } },
+                "body_format_override": format(document(&json!(status), problem)),
+            });
+            if let Some(seconds) = problem["retry_after"].as_u64() {
+                mapper["headers_to_add"] = json!([{ "header": { "key": "retry-after", "value": seconds.to_string() } }]);
+            }
+            mapper
+        })
+        .collect();
+    let other = json!({ "title": "Error", "message": "The request could not be answered." });
+    json!({ "mappers": mappers, "body_format": format(document(&json!("%RESPONSE_CODE%"), &other)) })
+}
+
+/// Returns the script that does the same for what sidecars answer in plain text.
+fn script(mesh: &Mesh, problems: &Problems) -> Result<String> {
+    let mut table = String::new();
+    for (status, problem) in problems {
+        let body = document(&json!(status.parse::<u16>()?), problem).to_string();
+        let retry = problem["retry_after"].as_u64().map_or_else(String::new, |seconds| format!(", retry_after = \"{seconds}\""));
+        let _ = write!(table, "[\"{status}\"] = {{ body = [==[{body}]==]{retry} }},\n  ");
+    }
+    let values = Values::from([("problems".to_owned(), json!(table.trim_end()))]);
+    template::fill_text(&read(mesh, "problems.lua")?, &values)
+}
+
+fn read(mesh: &Mesh, name: &str) -> Result<String> {
+    let path = mesh.checkout.join("consul/ingress").join(name);
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unavailable_service_says_when_to_come_back() {
+        let problems: Problems = serde_json::from_str(r#"{"503":{"title":"Down","message":"no","retry_after":1}}"#).unwrap();
+
+        let replies = local_replies(&problems);
+
+        assert_eq!(replies["mappers"][0]["headers_to_add"][0]["header"]["key"], "retry-after");
+        assert_eq!(replies["mappers"][0]["body_format_override"]["json_format"]["status"], 503);
+        assert_eq!(replies["body_format"]["content_type"], "application/problem+json");
+    }
+}

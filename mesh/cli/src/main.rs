@@ -1,0 +1,111 @@
+//! The `cargo mesh` command: brings a whole mesh up on one machine, takes it down, checks and tests it.
+//!
+//! Everything that runs is a real program under process-compose; this binary gets the programs, writes their settings,
+//! starts them and waits until each service answers through the ingress.
+#![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
+
+mod agent;
+mod check;
+mod compose;
+mod consul;
+mod down;
+mod edge;
+mod generate;
+mod http;
+mod keeper;
+mod logs;
+mod mesh;
+mod ports;
+mod processes;
+mod progress;
+mod proxy;
+mod random;
+mod secrets;
+mod services;
+mod setup;
+mod status;
+mod supervisor;
+mod template;
+mod test;
+mod tools;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::mesh::Mesh;
+
+/// Runs Plaza as a real service mesh on this machine.
+#[derive(Parser)]
+#[command(name = "cargo mesh", bin_name = "cargo mesh", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Gets what is missing, builds, starts everything and waits until every service answers.
+    Up(up::Options),
+    /// Stops everything; the data stays.
+    Down(down::Options),
+    /// Shows every process with its memory.
+    Status(status::Options),
+    /// Shows what processes wrote.
+    Logs(logs::Options),
+    /// Writes the files that follow from the services' route tables.
+    Generate,
+    /// Runs what a reviewer would run: format, lints, docs, dependency rules, generated files.
+    Check,
+    /// Runs every test there is, on a mesh of its own.
+    Test(test::Options),
+    /// Applies settings to a running Consul (started by the supervisor).
+    #[command(hide = true)]
+    Setup(Internal),
+    /// Becomes the Consul agent (started by the supervisor).
+    #[command(hide = true)]
+    Agent(Internal),
+    /// Keeps registrations and Prometheus's targets (started by the supervisor).
+    #[command(hide = true)]
+    Keeper(Internal),
+    /// Becomes the Envoy of one instance (started by the supervisor).
+    #[command(hide = true)]
+    Proxy(proxy::Options),
+}
+
+/// How a command that the supervisor starts finds its mesh.
+#[derive(Args)]
+struct Internal {
+    /// The state folder of the mesh.
+    #[arg(long)]
+    state: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("cargo mesh: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Up(options) => up::run(&options),
+        Command::Down(options) => down::run(&options),
+        Command::Status(options) => status::run(&options),
+        Command::Logs(options) => logs::run(&options),
+        Command::Generate => generate::run(),
+        Command::Check => check::run(),
+        Command::Test(options) => test::run(&options),
+        Command::Setup(internal) => setup::run(&Mesh::load(&internal.state)?),
+        Command::Agent(internal) => agent::run(&Mesh::load(&internal.state)?),
+        Command::Keeper(internal) => keeper::run(&Mesh::load(&internal.state)?),
+        Command::Proxy(options) => proxy::run(&options),
+    }
+}

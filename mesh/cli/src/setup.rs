@@ -1,0 +1,128 @@
+//! Brings a running Consul to what the files under `consul/` say: policies, tokens, config entries, infrastructure.
+//!
+//! Runs under the supervisor once Consul answers, every time a mesh starts or its settings change; doing it twice changes nothing.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::consul::Consul;
+use crate::mesh::Mesh;
+use crate::{edge, random, template};
+
+/// Kinds of config entry of which only ours may exist.
+const OWNED: &[&str] = &["http-route", "service-intentions", "service-defaults"];
+
+/// Tokens that are not a service's: the secret's name is the policy's.
+const OTHER_TOKENS: &[&str] = &["agent", "dns", "prometheus", "ingress", "envoy"];
+
+/// How long Consul may take to elect itself.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Applies everything.
+pub fn run(mesh: &Mesh) -> Result<ExitCode> {
+    let consul = Consul::new(mesh.port("consul_http"), mesh.secrets()?.get("management")?);
+    consul.wait(PATIENCE)?;
+    let folder = mesh.checkout.join("consul");
+    policies(&consul, &folder.join("policies"))?;
+    tokens(&consul, mesh)?;
+    entries(&consul, mesh, &folder)?;
+    infrastructure(&consul, mesh, &folder)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn policies(consul: &Consul, folder: &Path) -> Result<()> {
+    for file in files(folder, "hcl")? {
+        let name = file.file_stem().and_then(|stem| stem.to_str()).context("a policy has a name")?;
+        consul.put_policy(name, &fs::read_to_string(&file)?)?;
+    }
+    Ok(())
+}
+
+fn tokens(consul: &Consul, mesh: &Mesh) -> Result<()> {
+    let secrets = mesh.secrets()?;
+    for name in OTHER_TOKENS {
+        put_token(consul, &secrets.get(name)?, name, &json!({ "Policies": [{ "Name": name }] }))?;
+    }
+    for name in mesh.table()?.keys() {
+        let secret = secrets.get(&Mesh::token_name(name))?;
+        put_token(consul, &secret, name, &json!({ "ServiceIdentities": [{ "ServiceName": name }] }))?;
+    }
+    Ok(())
+}
+
+fn put_token(consul: &Consul, secret: &str, name: &str, rights: &Value) -> Result<()> {
+    let fingerprint = random::fingerprint([rights.to_string().as_bytes()]);
+    consul.put_token(secret, &format!("{name} ({fingerprint:016x})"), rights)
+}
+
+fn entries(consul: &Consul, mesh: &Mesh, folder: &Path) -> Result<()> {
+    let mut written = BTreeSet::new();
+    for file in entry_files(folder)? {
+        let entry = read_entry(mesh, &file)?;
+        written.insert((kind(&entry), name(&entry)));
+        consul.put_config(&entry).with_context(|| format!("{} does not fit", file.display()))?;
+    }
+    for owned in OWNED {
+        for stale in consul.config_names(owned)? {
+            if !written.contains(&((*owned).to_owned(), stale.clone())) {
+                consul.delete_config(owned, &stale)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the files of all config entries in the order in which Consul accepts them: protocols first, routes last.
+pub fn entry_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut all = files(&folder.join("config"), "json")?;
+    all.extend(files(&folder.join("services"), "json")?);
+    all.push(folder.join("ingress/api-gateway.json"));
+    all.extend(files(&folder.join("intentions"), "json")?);
+    all.extend(files(&folder.join("routes"), "json")?);
+    Ok(all)
+}
+
+fn read_entry(mesh: &Mesh, file: &Path) -> Result<Value> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut entry = template::fill(&text, &mesh.values()?).with_context(|| format!("in {}", file.display()))?;
+    template::stringify(&mut entry);
+    Ok(entry)
+}
+
+/// Registers what cannot register itself, once Consul answers.
+pub fn register_infrastructure(mesh: &Mesh) -> Result<()> {
+    let consul = Consul::new(mesh.port("consul_http"), mesh.secrets()?.get("management")?);
+    consul.wait(PATIENCE)?;
+    infrastructure(&consul, mesh, &mesh.checkout.join("consul"))
+}
+
+fn infrastructure(consul: &Consul, mesh: &Mesh, folder: &Path) -> Result<()> {
+    let values = mesh.values()?;
+    let stores = fs::read_to_string(folder.join("infrastructure.json")).context("cannot read consul/infrastructure.json")?;
+    for service in template::fill(&stores, &values)?.as_array().into_iter().flatten() {
+        consul.register(service)?;
+    }
+    consul.register(&edge::registration(mesh)?)
+}
+
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut paths: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|found| found == extension));
+    paths.sort();
+    Ok(paths)
+}
+
+fn kind(entry: &Value) -> String {
+    entry["Kind"].as_str().unwrap_or_default().to_owned()
+}
+
+fn name(entry: &Value) -> String {
+    entry["Name"].as_str().unwrap_or_default().to_owned()
+}
