@@ -18,6 +18,9 @@ pub fn run(mesh: &Mesh) -> Result<ExitCode> {
         let _ = fs::remove_dir_all(mesh.state.join("consul").join(kept));
     }
     let mut consul = Command::new(mesh.program("consul")?);
-    consul.arg("agent").arg("-config-file").arg(mesh.state.join("consul.json"));
+    consul
+        .arg("agent")
+        .arg("-config-file")
+        .arg(mesh.state.join("consul.json"));
     Err(consul.exec()).context("cannot execute Consul")
 }

@@ -32,8 +32,14 @@ pub fn write(mesh: &Mesh) -> Result<PathBuf> {
 fn write_program_settings(mesh: &Mesh) -> Result<()> {
     let values = mesh.values()?;
     let agent = template::fill(&read(mesh, "consul/agent.json")?, &values)?;
-    secrets::write_private(&mesh.state.join("consul.json"), &serde_json::to_vec_pretty(&agent)?)?;
-    let prometheus = template::fill_text(&read(mesh, "observability/prometheus/prometheus.yml")?, &values)?;
+    secrets::write_private(
+        &mesh.state.join("consul.json"),
+        &serde_json::to_vec_pretty(&agent)?,
+    )?;
+    let prometheus = template::fill_text(
+        &read(mesh, "observability/prometheus/prometheus.yml")?,
+        &values,
+    )?;
     secrets::write_private(&mesh.state.join("prometheus.yml"), prometheus.as_bytes())?;
     let redis = template::fill_text(REDIS, &values)?;
     secrets::write_private(&mesh.state.join("redis.conf"), redis.as_bytes())
@@ -41,7 +47,7 @@ fn write_program_settings(mesh: &Mesh) -> Result<()> {
 
 /// Redis holds nothing that cannot be made again: a snapshot now and then is enough.
 const REDIS: &str = "bind 127.0.0.1\nport ${port.redis}\nrequirepass ${secret.redis}\ndir ${state}/redis\n\
-    save 300 1\nappendonly no\nmaxmemory 128mb\nmaxmemory-policy allkeys-lru\nloglevel warning\n";
+    save 300 1\nappendonly no\nmaxmemory 128mb\nmaxmemory-policy allkeys-lru\nloglevel warning\nset-proc-title no\n";
 
 fn read(mesh: &Mesh, name: &str) -> Result<String> {
     fs::read_to_string(mesh.checkout.join(name)).with_context(|| format!("cannot read {name}"))
@@ -70,7 +76,12 @@ impl Process {
     fn new(program: &Path, arguments: &[&str]) -> Self {
         let mut command = vec![program.to_string_lossy().into_owned()];
         command.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-        Self { command, environment: Vec::new(), depends_on: Vec::new(), restart: "always" }
+        Self {
+            command,
+            environment: Vec::new(),
+            depends_on: Vec::new(),
+            restart: "always",
+        }
     }
 
     fn env(mut self, name: &str, value: impl AsRef<str>) -> Self {
@@ -86,7 +97,11 @@ impl Process {
     fn into_value(self, mesh: &Mesh, name: &str) -> Value {
         let mut environment = self.environment;
         environment.push(format!("{MARK}={}", mesh.state.display()));
-        let depends: Map<_, _> = self.depends_on.into_iter().map(|(on, when)| (on, json!({ "condition": when }))).collect();
+        let depends: Map<_, _> = self
+            .depends_on
+            .into_iter()
+            .map(|(on, when)| (on, json!({ "condition": when })))
+            .collect();
         json!({
             "entrypoint": self.command,
             "environment": environment,
@@ -108,15 +123,22 @@ fn processes(mesh: &Mesh) -> Result<Value> {
     for (service, entry) in &mesh.table()? {
         for instance in services::instances(service, entry) {
             let sidecar = format!("{instance}-envoy");
-            all.push((instance.clone(), application(mesh, service, &instance, entry)?.after(&sidecar, STARTED)));
-            all.push((sidecar, proxy(mesh, service, &instance)?));
+            all.push((
+                instance.clone(),
+                application(mesh, service, &instance, entry)?.after(&sidecar, STARTED),
+            ));
+            all.push((sidecar, proxy(mesh, service, &instance)));
         }
     }
-    all.push(("ingress".to_owned(), proxy(mesh, "ingress", "ingress")?));
+    all.push(("ingress".to_owned(), proxy(mesh, "ingress", "ingress")));
     if mesh.name == "test" {
         all.push(("postgres".to_owned(), postgres(mesh)?));
     }
-    Ok(Value::Object(all.into_iter().map(|(name, process)| (name.clone(), process.into_value(mesh, &name))).collect()))
+    Ok(Value::Object(
+        all.into_iter()
+            .map(|(name, process)| (name.clone(), process.into_value(mesh, &name)))
+            .collect(),
+    ))
 }
 
 fn infrastructure(mesh: &Mesh) -> Result<Vec<(String, Process)>> {
@@ -124,20 +146,48 @@ fn infrastructure(mesh: &Mesh) -> Result<Vec<(String, Process)>> {
     let own = mesh.binary("mesh");
     let consul = Process::new(&own, &["agent", "--state", &state.to_string()]);
     let fingerprint = |file: &str| file_fingerprint(&mesh.state.join(file));
-    let setup = Process { restart: "on_failure", ..Process::new(&own, &["setup", "--state", &state.to_string()]) };
+    let setup = Process {
+        restart: "on_failure",
+        ..Process::new(&own, &["setup", "--state", &state.to_string()])
+    };
     let redis = Process::new(mesh.program("redis")?, &[&format!("{state}/redis.conf")]);
     let documents = Process::new(
         mesh.program("documents")?,
-        &["-listen", &format!("127.0.0.1:{}", mesh.port("documents")), "-dir", &format!("{state}/documents")],
+        &[
+            "-listen",
+            &format!("127.0.0.1:{}", mesh.port("documents")),
+            "-dir",
+            &format!("{state}/documents"),
+        ],
     );
     Ok(vec![
-        ("consul".to_owned(), consul.env("GOGC", "60").env("GOMEMLIMIT", "160MiB").env("PLAZA_SETTINGS", fingerprint("consul.json")?)),
-        ("setup".to_owned(), setup.env("PLAZA_SETTINGS", settings_fingerprint(mesh)?).after("consul", STARTED)),
-        ("redis".to_owned(), redis.env("PLAZA_SETTINGS", fingerprint("redis.conf")?)),
-        ("documents".to_owned(), documents.env("GOGC", "60").env("GOMEMLIMIT", "96MiB")),
+        (
+            "consul".to_owned(),
+            consul
+                .env("GOGC", "60")
+                .env("GOMEMLIMIT", "160MiB")
+                .env("PLAZA_SETTINGS", fingerprint("consul.json")?),
+        ),
+        (
+            "setup".to_owned(),
+            setup
+                .env("PLAZA_SETTINGS", settings_fingerprint(mesh)?)
+                .after("consul", STARTED),
+        ),
+        (
+            "redis".to_owned(),
+            redis.env("PLAZA_SETTINGS", fingerprint("redis.conf")?),
+        ),
+        (
+            "documents".to_owned(),
+            documents.env("GOGC", "60").env("GOMEMLIMIT", "96MiB"),
+        ),
         ("jaeger".to_owned(), jaeger(mesh)?),
         ("prometheus".to_owned(), prometheus(mesh)?),
-        ("keeper".to_owned(), Process::new(&own, &["keeper", "--state", &state.to_string()]).after("setup", DONE)),
+        (
+            "keeper".to_owned(),
+            Process::new(&own, &["keeper", "--state", &state.to_string()]).after("setup", DONE),
+        ),
     ])
 }
 
@@ -156,7 +206,9 @@ fn jaeger(mesh: &Mesh) -> Result<Process> {
         "--log-level=warn".to_owned(),
     ];
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    Ok(Process::new(mesh.program("jaeger")?, &arguments).env("GOGC", "60").env("GOMEMLIMIT", "128MiB"))
+    Ok(Process::new(mesh.program("jaeger")?, &arguments)
+        .env("GOGC", "60")
+        .env("GOMEMLIMIT", "128MiB"))
 }
 
 fn prometheus(mesh: &Mesh) -> Result<Process> {
@@ -174,7 +226,10 @@ fn prometheus(mesh: &Mesh) -> Result<Process> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let settings = file_fingerprint(&mesh.state.join("prometheus.yml"))?;
     let process = Process::new(mesh.program("prometheus")?, &arguments);
-    Ok(process.env("GOGC", "60").env("GOMEMLIMIT", "128MiB").env("PLAZA_SETTINGS", settings))
+    Ok(process
+        .env("GOGC", "60")
+        .env("GOMEMLIMIT", "128MiB")
+        .env("PLAZA_SETTINGS", settings))
 }
 
 fn application(mesh: &Mesh, service: &str, instance: &str, entry: &Entry) -> Result<Process> {
@@ -190,14 +245,29 @@ fn application(mesh: &Mesh, service: &str, instance: &str, entry: &Entry) -> Res
         .env("PLAZA_INSTANCE", instance)
         .env("HTTP_ADDR", "127.0.0.1:0")
         .env("ADMIN_ADDR", "127.0.0.1:0")
-        .env("CONSUL_HTTP_ADDR", format!("http://127.0.0.1:{}", mesh.port("consul_http")))
-        .env("CONSUL_HTTP_TOKEN_FILE", secrets.path(&token).to_string_lossy())
-        .env("CONSUL_DNS_ADDR", format!("127.0.0.1:{}", mesh.port("consul_dns")))
+        .env(
+            "CONSUL_HTTP_ADDR",
+            format!("http://127.0.0.1:{}", mesh.port("consul_http")),
+        )
+        .env(
+            "CONSUL_HTTP_TOKEN_FILE",
+            secrets.path(&token).to_string_lossy(),
+        )
+        .env(
+            "CONSUL_DNS_ADDR",
+            format!("127.0.0.1:{}", mesh.port("consul_dns")),
+        )
         .env("UPSTREAMS_DIR", upstreams.to_string_lossy())
         .env("DATA_DIR", data.to_string_lossy())
         .env("MONGODB_URL", "mongodb://documents.service.consul/")
-        .env("REDIS_URL", format!("redis://:{}@redis.service.consul/0", secrets.get("redis")?))
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{}", mesh.port("otlp")))
+        .env(
+            "REDIS_URL",
+            format!("redis://:{}@redis.service.consul/0", secrets.get("redis")?),
+        )
+        .env(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            format!("http://127.0.0.1:{}", mesh.port("otlp")),
+        )
         .env("PLAZA_BUILD", file_fingerprint(&binary)?)
         .after("setup", DONE);
     for (name, value) in &entry.env {
@@ -206,11 +276,19 @@ fn application(mesh: &Mesh, service: &str, instance: &str, entry: &Entry) -> Res
     Ok(process)
 }
 
-fn proxy(mesh: &Mesh, service: &str, instance: &str) -> Result<Process> {
+fn proxy(mesh: &Mesh, service: &str, instance: &str) -> Process {
     let own = mesh.binary("mesh");
     let state = mesh.state.to_string_lossy();
-    let arguments = ["proxy", "--state", &state, "--service", service, "--instance", instance];
-    Ok(Process::new(&own, &arguments).after("setup", DONE))
+    let arguments = [
+        "proxy",
+        "--state",
+        &state,
+        "--service",
+        service,
+        "--instance",
+        instance,
+    ];
+    Process::new(&own, &arguments).after("setup", DONE)
 }
 
 /// A throw-away Postgres for store suites. It refuses to run as root, so root runs it as the user of the Debian package.
@@ -250,14 +328,17 @@ pub fn postgres_data(mesh: &Mesh) -> PathBuf {
 /// Changes when a file's content does.
 fn file_fingerprint(path: &Path) -> Result<String> {
     let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(format!("{:016x}", random::fingerprint([content.as_slice()])))
+    Ok(format!(
+        "{:016x}",
+        random::fingerprint([content.as_slice()])
+    ))
 }
 
 /// Changes when anything under `consul/` or in the table of services does, so that a running mesh applies it.
 fn settings_fingerprint(mesh: &Mesh) -> Result<String> {
     let mut parts = vec![fs::read(mesh.checkout.join("mesh/services.toml"))?];
     let folder = mesh.checkout.join("consul");
-    let mut files = setup::entry_files(&folder)?;
+    let mut files = setup::entry_files(&folder);
     for folder in ["policies", "ingress"] {
         let entries = fs::read_dir(mesh.checkout.join("consul").join(folder))?;
         files.extend(entries.filter_map(Result::ok).map(|entry| entry.path()));
@@ -268,5 +349,8 @@ fn settings_fingerprint(mesh: &Mesh) -> Result<String> {
         parts.push(file.as_os_str().as_encoded_bytes().to_vec());
         parts.push(fs::read(&file)?);
     }
-    Ok(format!("{:016x}", random::fingerprint(parts.iter().map(Vec::as_slice))))
+    Ok(format!(
+        "{:016x}",
+        random::fingerprint(parts.iter().map(Vec::as_slice))
+    ))
 }

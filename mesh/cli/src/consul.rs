@@ -19,20 +19,32 @@ pub struct Consul {
 impl Consul {
     /// Makes a client.
     pub fn new(port: u16, token: String) -> Self {
-        Self { target: Target::Port(port), token }
+        Self {
+            target: Target::Port(port),
+            token,
+        }
     }
 
     /// Sends a request and returns the answer, whatever its status.
     pub fn call(&self, method: &str, path: &str, body: &Value) -> Result<Answer> {
-        let body = if body.is_null() { Vec::new() } else { serde_json::to_vec(body)? };
+        let body = if body.is_null() {
+            Vec::new()
+        } else {
+            serde_json::to_vec(body)?
+        };
         let headers = [("x-consul-token", self.token.as_str())];
-        http::send(&self.target, method, path, &headers, &body, PATIENCE).with_context(|| format!("Consul does not answer {method} {path}"))
+        http::send(&self.target, method, path, &headers, &body, PATIENCE)
+            .with_context(|| format!("Consul does not answer {method} {path}"))
     }
 
     fn write(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
         let answer = self.call(method, path, body)?;
         if !answer.is_success() {
-            bail!("Consul refused {method} {path}: {} {}", answer.status, answer.text());
+            bail!(
+                "Consul refused {method} {path}: {} {}",
+                answer.status,
+                answer.text()
+            );
         }
         Ok(answer.json().unwrap_or(Value::Null))
     }
@@ -48,11 +60,18 @@ impl Consul {
         loop {
             let leader = self.call("GET", "/v1/status/leader", &Value::Null);
             let led = leader.is_ok_and(|answer| answer.is_success() && answer.text().len() > 2);
-            if led && self.call("GET", "/v1/acl/token/self", &Value::Null).is_ok_and(|answer| answer.is_success()) {
+            if led
+                && self
+                    .call("GET", "/v1/acl/token/self", &Value::Null)
+                    .is_ok_and(|answer| answer.is_success())
+            {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!("Consul has no leader, or does not know its management token, after {} s", limit.as_secs());
+                bail!(
+                    "Consul has no leader, or does not know its management token, after {} s",
+                    limit.as_secs()
+                );
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -63,25 +82,35 @@ impl Consul {
         let known = self.call("GET", &format!("/v1/acl/policy/name/{name}"), &Value::Null)?;
         let path = match known.json().ok().filter(|_| known.is_success()) {
             Some(policy) if policy["Rules"] == rules => return Ok(()),
-            Some(policy) => format!("/v1/acl/policy/{}", policy["ID"].as_str().unwrap_or_default()),
+            Some(policy) => format!(
+                "/v1/acl/policy/{}",
+                policy["ID"].as_str().unwrap_or_default()
+            ),
             None => "/v1/acl/policy".to_owned(),
         };
-        self.write("PUT", &path, &json!({ "Name": name, "Rules": rules })).map(drop)
+        self.write("PUT", &path, &json!({ "Name": name, "Rules": rules }))
+            .map(drop)
     }
 
     /// Creates a token with this secret, or gives an existing one these rights.
     pub fn put_token(&self, secret: &str, description: &str, rights: &Value) -> Result<()> {
-        let owner = Self { target: self.target.clone(), token: secret.to_owned() };
+        let owner = Self {
+            target: self.target.clone(),
+            token: secret.to_owned(),
+        };
         let known = owner.call("GET", "/v1/acl/token/self", &Value::Null)?;
         let mut token = json!({ "Description": description, "SecretID": secret, "Local": false });
         merge(&mut token, rights);
         let known = known.json().ok().filter(|_| known.is_success());
-        let Some(known) = known else { return self.write("PUT", "/v1/acl/token", &token).map(drop) };
+        let Some(known) = known else {
+            return self.write("PUT", "/v1/acl/token", &token).map(drop);
+        };
         if known["Description"] == description {
             return Ok(()); // the description carries the rights' fingerprint
         }
         let accessor = known["AccessorID"].as_str().unwrap_or_default();
-        self.write("PUT", &format!("/v1/acl/token/{accessor}"), &token).map(drop)
+        self.write("PUT", &format!("/v1/acl/token/{accessor}"), &token)
+            .map(drop)
     }
 
     /// Writes a config entry.
@@ -91,35 +120,42 @@ impl Consul {
 
     /// Removes a config entry.
     pub fn delete_config(&self, kind: &str, name: &str) -> Result<()> {
-        self.write("DELETE", &format!("/v1/config/{kind}/{name}"), &Value::Null).map(drop)
+        self.write("DELETE", &format!("/v1/config/{kind}/{name}"), &Value::Null)
+            .map(drop)
     }
 
     /// Returns the names of the config entries of a kind.
     pub fn config_names(&self, kind: &str) -> Result<Vec<String>> {
         let entries = self.read(&format!("/v1/config/{kind}"))?;
-        let names = entries.as_array().into_iter().flatten().filter_map(|entry| entry["Name"].as_str());
+        let names = entries
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry["Name"].as_str());
         Ok(names.map(str::to_owned).collect())
     }
 
     /// Registers a service with the local agent.
     pub fn register(&self, service: &Value) -> Result<()> {
-        self.write("PUT", "/v1/agent/service/register?replace-existing-checks=true", service).map(drop)
-    }
-
-    /// Takes a service off the local agent.
-    pub fn deregister(&self, id: &str) -> Result<()> {
-        self.write("PUT", &format!("/v1/agent/service/deregister/{id}"), &Value::Null).map(drop)
+        self.write(
+            "PUT",
+            "/v1/agent/service/register?replace-existing-checks=true",
+            service,
+        )
+        .map(drop)
     }
 
     /// Returns whether the local agent has a service with this id.
     pub fn has(&self, id: &str) -> bool {
-        self.call("GET", &format!("/v1/agent/service/{id}"), &Value::Null).is_ok_and(|answer| answer.is_success())
+        self.call("GET", &format!("/v1/agent/service/{id}"), &Value::Null)
+            .is_ok_and(|answer| answer.is_success())
     }
 }
 
 /// Reads a client's token from its file.
 pub fn with_token_file(port: u16, file: &Path) -> Result<Consul> {
-    let token = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let token =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(Consul::new(port, token.trim().to_owned()))
 }
 

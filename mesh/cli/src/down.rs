@@ -31,7 +31,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     match stopped {
         0 => println!("nothing was running"),
-        _ => println!("stopped {stopped} processes{}", if options.volumes { ", removed the data" } else { "; the data stays" }),
+        _ => println!(
+            "stopped {stopped} processes{}",
+            if options.volumes {
+                ", removed the data"
+            } else {
+                "; the data stays"
+            }
+        ),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -54,13 +61,21 @@ pub fn stop(mesh: &Mesh) -> Result<usize> {
 /// Removes what a stopped mesh has on disk.
 pub fn remove(mesh: &Mesh) -> Result<()> {
     let _ = fs::remove_dir_all(compose::postgres_data(mesh));
-    fs::remove_dir_all(&mesh.state).with_context(|| format!("cannot remove {}", mesh.state.display()))
+    fs::remove_dir_all(&mesh.state)
+        .with_context(|| format!("cannot remove {}", mesh.state.display()))
 }
 
 /// Says which port of a stopped mesh something else holds.
 pub fn taken_port(mesh: &Mesh) -> Option<String> {
-    let fixed = mesh.ports.iter().filter(|(name, _)| !name.starts_with("sidecar_"));
-    let (name, port) = fixed.into_iter().find(|(_, port)| !ports::is_free(**port))?;
+    let fixed = mesh
+        .ports
+        .iter()
+        .filter(|(name, _)| !name.starts_with("sidecar_"));
+    let (name, port) = fixed
+        .into_iter()
+        .find(|(_, port)| !ports::is_free(**port))?;
     let holder = processes::listener(*port).unwrap_or_else(|| "another user's process".to_owned());
-    Some(format!("port {port} ({name}) is taken by {holder}: stop it, or choose another with `cargo mesh up --port {name}=NUMBER`"))
+    Some(format!(
+        "port {port} ({name}) is taken by {holder}: stop it, or choose another with `cargo mesh up --port {name}=NUMBER`"
+    ))
 }

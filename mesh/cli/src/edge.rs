@@ -27,19 +27,29 @@ pub fn registration(mesh: &Mesh) -> Result<Value> {
 fn listeners(mesh: &Mesh, values: &Values) -> Result<Vec<Value>> {
     let gateway = template::fill(&read(mesh, "api-gateway.json")?, values)?;
     let table = mesh.table()?;
-    let used = |name: &str| table.values().any(|entry| entry.listeners.iter().any(|listener| listener == name));
+    let used = |name: &str| {
+        table
+            .values()
+            .any(|entry| entry.listeners.iter().any(|listener| listener == name))
+    };
     let mut values = values.clone();
     values.insert("tracing_provider".to_owned(), tracing_provider(mesh)?);
     let problems = problems(mesh)?;
     values.insert("local_replies".to_owned(), local_replies(&problems));
-    values.insert("problems_script".to_owned(), json!(script(mesh, &problems)?));
+    values.insert(
+        "problems_script".to_owned(),
+        json!(script(mesh, &problems)?),
+    );
     let mut listeners = Vec::new();
     for listener in gateway["Listeners"].as_array().into_iter().flatten() {
         let name = listener["Name"].as_str().unwrap_or_default();
         if used(name) {
             values.insert("listener".to_owned(), json!(name));
             values.insert("listener_port".to_owned(), listener["Port"].clone());
-            values.insert("listener_route".to_owned(), json!(listener["Port"].to_string())); // Consul names routes by port
+            values.insert(
+                "listener_route".to_owned(),
+                json!(listener["Port"].to_string()),
+            ); // Consul names routes by port
             listeners.push(template::fill(&read(mesh, "listener.json")?, &values)?);
         }
     }
@@ -56,7 +66,8 @@ fn tracing_provider(mesh: &Mesh) -> Result<Value> {
 type Problems = Map<String, Value>;
 
 fn problems(mesh: &Mesh) -> Result<Problems> {
-    serde_json::from_str(&read(mesh, "problems.json")?).context("consul/ingress/problems.json is no table of problems")
+    serde_json::from_str(&read(mesh, "problems.json")?)
+        .context("consul/ingress/problems.json is no table of problems")
 }
 
 /// Returns the problem document (RFC 9457, with `message`) of a status.
@@ -72,7 +83,8 @@ fn document(status: &Value, problem: &Value) -> Value {
 
 /// Makes Envoy's own answers problem documents.
 fn local_replies(problems: &Problems) -> Value {
-    let format = |body: Value| json!({ "json_format": body, "content_type": "application/problem+json" });
+    let format =
+        |body: Value| json!({ "json_format": body, "content_type": "application/problem+json" });
     let mappers: Vec<_> = problems
         .iter()
         .map(|(status, problem)| {
@@ -97,8 +109,15 @@ fn script(mesh: &Mesh, problems: &Problems) -> Result<String> {
     let mut table = String::new();
     for (status, problem) in problems {
         let body = document(&json!(status.parse::<u16>()?), problem).to_string();
-        let retry = problem["retry_after"].as_u64().map_or_else(String::new, |seconds| format!(", retry_after = \"{seconds}\""));
-        let _ = write!(table, "[\"{status}\"] = {{ body = [==[{body}]==]{retry} }},\n  ");
+        let retry = problem["retry_after"]
+            .as_u64()
+            .map_or_else(String::new, |seconds| {
+                format!(", retry_after = \"{seconds}\"")
+            });
+        let _ = write!(
+            table,
+            "[\"{status}\"] = {{ body = [==[{body}]==]{retry} }},\n  "
+        );
     }
     let values = Values::from([("problems".to_owned(), json!(table.trim_end()))]);
     template::fill_text(&read(mesh, "problems.lua")?, &values)
@@ -115,12 +134,23 @@ mod tests {
 
     #[test]
     fn an_unavailable_service_says_when_to_come_back() {
-        let problems: Problems = serde_json::from_str(r#"{"503":{"title":"Down","message":"no","retry_after":1}}"#).unwrap();
+        let problems: Problems =
+            serde_json::from_str(r#"{"503":{"title":"Down","message":"no","retry_after":1}}"#)
+                .unwrap();
 
         let replies = local_replies(&problems);
 
-        assert_eq!(replies["mappers"][0]["headers_to_add"][0]["header"]["key"], "retry-after");
-        assert_eq!(replies["mappers"][0]["body_format_override"]["json_format"]["status"], 503);
-        assert_eq!(replies["body_format"]["content_type"], "application/problem+json");
+        assert_eq!(
+            replies["mappers"][0]["headers_to_add"][0]["header"]["key"],
+            "retry-after"
+        );
+        assert_eq!(
+            replies["mappers"][0]["body_format_override"]["json_format"]["status"],
+            503
+        );
+        assert_eq!(
+            replies["body_format"]["content_type"],
+            "application/problem+json"
+        );
     }
 }

@@ -51,7 +51,10 @@ impl Answer {
 
     /// Returns the first header of this (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Returns the body as text.
@@ -66,11 +69,19 @@ impl Answer {
 }
 
 /// Sends one request and reads the whole answer.
-pub fn send(target: &Target, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8], limit: Duration) -> Result<Answer> {
+pub fn send(
+    target: &Target,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    limit: Duration,
+) -> Result<Answer> {
     let head = head(target, method, path, headers, body.len());
     let bytes = match target {
         Target::Port(port) => {
-            let stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], *port)), limit)?;
+            let stream =
+                TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], *port)), limit)?;
             stream.set_read_timeout(Some(limit))?;
             stream.set_write_timeout(Some(limit))?;
             exchange(stream, head.as_bytes(), body)?
@@ -90,16 +101,27 @@ pub fn get(target: &Target, path: &str) -> Result<Answer> {
     send(target, "GET", path, &[], &[], Duration::from_secs(2))
 }
 
-fn head(target: &Target, method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> String {
+fn head(
+    target: &Target,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    length: usize,
+) -> String {
     use std::fmt::Write as _;
 
     let host = match target {
         Target::Port(port) => format!("127.0.0.1:{port}"),
         Target::Socket(_) => "localhost".to_owned(),
     };
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\naccept: application/json\r\n");
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\naccept: application/json\r\n"
+    );
     if length > 0 || method != "GET" {
-        let _ = write!(head, "content-type: application/json\r\ncontent-length: {length}\r\n");
+        let _ = write!(
+            head,
+            "content-type: application/json\r\ncontent-length: {length}\r\n"
+        );
     }
     for (name, value) in headers {
         let _ = write!(head, "{name}: {value}\r\n");
@@ -119,22 +141,40 @@ fn parse(bytes: &[u8]) -> Result<Answer> {
     let split = find(bytes, b"\r\n\r\n").context("the answer is not HTTP")?;
     let head = std::str::from_utf8(&bytes[..split])?;
     let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("the answer has no status")?.parse()?;
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1))
+        .context("the answer has no status")?
+        .parse()?;
     let headers: Vec<_> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     let rest = &bytes[split + 4..];
-    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value.contains("chunked"));
-    let body = if chunked { unchunk(rest)? } else { rest.to_vec() };
-    Ok(Answer { status, headers, body })
+    let chunked = headers
+        .iter()
+        .any(|(name, value)| name == "transfer-encoding" && value.contains("chunked"));
+    let body = if chunked {
+        unchunk(rest)?
+    } else {
+        rest.to_vec()
+    };
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 fn unchunk(mut rest: &[u8]) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let end = find(rest, b"\r\n").context("a chunk has no size")?;
-        let size = std::str::from_utf8(&rest[..end])?.split(';').next().unwrap_or_default().trim();
+        let size = std::str::from_utf8(&rest[..end])?
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim();
         let size = usize::from_str_radix(size, 16).context("a chunk's size is not a number")?;
         rest = &rest[end + 2..];
         if size == 0 {
@@ -149,7 +189,9 @@ fn unchunk(mut rest: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 #[cfg(test)]

@@ -26,7 +26,10 @@ pub fn file(mesh: &Mesh) -> PathBuf {
 
 /// Works until it is ended.
 pub fn run(mesh: &Mesh) -> Result<ExitCode> {
-    let consul = consul::with_token_file(mesh.port("consul_http"), &mesh.secrets()?.path("prometheus"))?;
+    let consul = consul::with_token_file(
+        mesh.port("consul_http"),
+        &mesh.secrets()?.path("prometheus"),
+    )?;
     loop {
         if let Err(error) = keep(mesh, &consul) {
             eprintln!("{error:#}");
@@ -68,7 +71,15 @@ fn targets(services: &Value) -> Value {
 }
 
 fn label(key: &str) -> String {
-    key.chars().map(|character| if character.is_ascii_alphanumeric() { character } else { '_' }).collect()
+    key.chars()
+        .map(|character| {
+            if character.is_ascii_alphanumeric() {
+                character
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -82,7 +93,10 @@ mod tests {
         let targets = targets(&services);
 
         assert_eq!(targets[0]["targets"][0], "127.0.0.1:1");
-        assert_eq!(targets[0]["labels"]["__meta_consul_service_metadata_admin_port"], "2");
+        assert_eq!(
+            targets[0]["labels"]["__meta_consul_service_metadata_admin_port"],
+            "2"
+        );
         assert_eq!(targets[0]["labels"]["__meta_consul_service_id"], "users-1");
     }
 }

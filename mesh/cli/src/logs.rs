@@ -34,9 +34,15 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         for line in tail(file, options.lines) {
             println!("{name} | {line}");
         }
-        positions.insert(name.clone(), fs::metadata(file).map_or(0, |metadata| metadata.len()));
+        positions.insert(
+            name.clone(),
+            fs::metadata(file).map_or(0, |metadata| metadata.len()),
+        );
     }
-    while options.follow {
+    if !options.follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         for (name, file) in &files {
             let position = positions.entry(name.clone()).or_default();
             for line in written_since(file, position).lines() {
@@ -45,15 +51,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         }
         std::thread::sleep(Duration::from_millis(200));
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn chosen(mesh: &Mesh, names: &[String]) -> Result<Vec<(String, PathBuf)>> {
     let folder = mesh.state.join("logs");
-    let Ok(entries) = fs::read_dir(&folder) else { bail!("no logs yet: run `cargo mesh up`") };
+    let Ok(entries) = fs::read_dir(&folder) else {
+        bail!("no logs yet: run `cargo mesh up`")
+    };
     let files = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let mut files: Vec<_> = files.filter_map(|file| Some((process_of(&file)?, file))).collect();
-    files.retain(|(process, _)| names.is_empty() || names.iter().any(|name| belongs(process, name)));
+    let mut files: Vec<_> = files
+        .filter_map(|file| Some((process_of(&file)?, file)))
+        .collect();
+    files
+        .retain(|(process, _)| names.is_empty() || names.iter().any(|name| belongs(process, name)));
     files.sort();
     if files.is_empty() {
         bail!("nothing called {} has written a log", names.join(" or "));
@@ -68,22 +78,32 @@ fn process_of(file: &Path) -> Option<String> {
 
 /// A name is a process, or a service with all its instances and their sidecars.
 fn belongs(process: &str, name: &str) -> bool {
-    process == name || process.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
+    process == name
+        || process
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('-'))
 }
 
 /// Returns the last lines of a log.
 pub fn tail(file: &Path, lines: usize) -> Vec<String> {
     const WINDOW: u64 = 64 * 1024;
-    let Ok(mut file) = File::open(file) else { return Vec::new() };
+    let Ok(mut file) = File::open(file) else {
+        return Vec::new();
+    };
     let length = file.metadata().map_or(0, |metadata| metadata.len());
     let mut bytes = Vec::new();
-    let read = file.seek(SeekFrom::Start(length.saturating_sub(WINDOW))).and_then(|_| file.read_to_end(&mut bytes));
+    let read = file
+        .seek(SeekFrom::Start(length.saturating_sub(WINDOW)))
+        .and_then(|_| file.read_to_end(&mut bytes));
     if read.is_err() {
         return Vec::new();
     }
     let text = String::from_utf8_lossy(&bytes);
     let all: Vec<_> = text.lines().collect();
-    all[all.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect()
+    all[all.len().saturating_sub(lines)..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect()
 }
 
 fn written_since(file: &Path, position: &mut u64) -> String {
@@ -97,7 +117,10 @@ fn written_since(file: &Path, position: &mut u64) -> String {
         && file.seek(SeekFrom::Start(*position)).is_ok()
         && file.read_to_end(&mut bytes).is_ok()
     {
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let whole = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |last| last + 1);
         bytes.truncate(whole);
         *position += whole as u64;
     }

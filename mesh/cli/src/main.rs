@@ -2,7 +2,10 @@
 //!
 //! Everything that runs is a real program under process-compose; this binary gets the programs, writes their settings,
 //! starts them and waits until each service answers through the ingress.
-#![expect(clippy::print_stdout, reason = "a command line tool talks on its standard output")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool talks on its standard output"
+)]
 
 mod agent;
 mod check;

@@ -46,7 +46,15 @@ impl Mesh {
         secrets::private_folder(&state)?;
         let run = run_folder(&state)?;
         let programs = tools::programs(&checkout)?;
-        Ok(Self { name: name.to_owned(), checkout, state, run, ports, release, programs })
+        Ok(Self {
+            name: name.to_owned(),
+            checkout,
+            state,
+            run,
+            ports,
+            release,
+            programs,
+        })
     }
 
     /// Opens the mesh of `up`, with the ports that it was last started with.
@@ -61,8 +69,14 @@ impl Mesh {
     /// Reads a mesh that was started.
     pub fn load(state: &Path) -> Result<Self> {
         let path = state.join("mesh.json");
-        let text = fs::read(&path).with_context(|| format!("no mesh was started here (no {})", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("{} is damaged: remove it and run `cargo mesh up`", path.display()))
+        let text = fs::read(&path)
+            .with_context(|| format!("no mesh was started here (no {})", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| {
+            format!(
+                "{} is damaged: remove it and run `cargo mesh up`",
+                path.display()
+            )
+        })
     }
 
     /// Writes `mesh.json`: the mesh, and for tests its addresses and tokens.
@@ -96,7 +110,10 @@ impl Mesh {
 
     /// Returns a program's path.
     pub fn program(&self, name: &str) -> Result<&Path> {
-        self.programs.get(name).map(PathBuf::as_path).with_context(|| format!("no program is called {name}"))
+        self.programs
+            .get(name)
+            .map(PathBuf::as_path)
+            .with_context(|| format!("no program is called {name}"))
     }
 
     /// Returns the copy of a service's binary that this mesh runs.
@@ -128,7 +145,10 @@ impl Mesh {
         values.insert("state".to_owned(), json!(self.state));
         values.insert("run".to_owned(), json!(self.run));
         values.insert("bind".to_owned(), json!(bind_address()));
-        values.insert("secret_file.prometheus".to_owned(), json!(secrets.path("prometheus")));
+        values.insert(
+            "secret_file.prometheus".to_owned(),
+            json!(secrets.path("prometheus")),
+        );
         Ok(values)
     }
 
@@ -160,14 +180,19 @@ impl Mesh {
         for name in self.table()?.keys() {
             services.insert(name.clone(), secrets.get(&Self::token_name(name))?);
         }
-        Ok(json!({ "management": secrets.get("management")?, "anonymous": "", "services": services }))
+        Ok(
+            json!({ "management": secrets.get("management")?, "anonymous": "", "services": services }),
+        )
     }
 
     fn service_files(&self) -> Result<Value> {
         let mut files = serde_json::Map::new();
         for (name, entry) in &self.table()? {
             let instances = services::instances(name, entry);
-            files.insert(name.clone(), json!({ "binary": self.binary(name), "instances": instances }));
+            files.insert(
+                name.clone(),
+                json!({ "binary": self.binary(name), "instances": instances }),
+            );
         }
         Ok(Value::Object(files))
     }
@@ -186,8 +211,12 @@ pub fn checkout() -> Result<PathBuf> {
         _ => std::env::current_dir()?,
     };
     let start = start.canonicalize()?;
-    let found = start.ancestors().find(|folder| folder.join("mesh/services.toml").is_file());
-    found.map(Path::to_owned).context("run this inside a checkout of Plaza (no mesh/services.toml here or above)")
+    let found = start
+        .ancestors()
+        .find(|folder| folder.join("mesh/services.toml").is_file());
+    found
+        .map(Path::to_owned)
+        .context("run this inside a checkout of Plaza (no mesh/services.toml here or above)")
 }
 
 fn run_folder(state: &Path) -> Result<PathBuf> {
@@ -197,7 +226,10 @@ fn run_folder(state: &Path) -> Result<PathBuf> {
     let metadata = fs::symlink_metadata(&run)?;
     let ours = metadata.is_dir() && metadata.uid() == rustix::process::getuid().as_raw();
     if !ours || metadata.permissions().mode() & 0o077 != 0 {
-        bail!("{} is not a private folder of yours: remove it", run.display());
+        bail!(
+            "{} is not a private folder of yours: remove it",
+            run.display()
+        );
     }
     Ok(run)
 }

@@ -37,7 +37,10 @@ const FIRST_BLOCK: u16 = 22_000;
 
 /// Returns the ports of the development mesh.
 pub fn development() -> Ports {
-    DEVELOPMENT.iter().map(|(name, port)| ((*name).to_owned(), *port)).collect()
+    DEVELOPMENT
+        .iter()
+        .map(|(name, port)| ((*name).to_owned(), *port))
+        .collect()
 }
 
 /// A block of ports that no other run takes while this value lives.
@@ -55,11 +58,17 @@ pub fn reserve() -> Result<Block> {
         if let Some(lock) = lock(base)?
             && (base..base + BLOCK).all(is_free)
         {
-            return Ok(Block { ports: block(base), _lock: lock });
+            return Ok(Block {
+                ports: block(base),
+                _lock: lock,
+            });
         }
         base += BLOCK;
     }
-    bail!("no {BLOCK} free ports in a row between {FIRST_BLOCK} and {}: stop a test run that hangs", ephemeral_start())
+    bail!(
+        "no {BLOCK} free ports in a row between {FIRST_BLOCK} and {}: stop a test run that hangs",
+        ephemeral_start()
+    )
 }
 
 fn block(base: u16) -> Ports {
@@ -72,13 +81,20 @@ fn block(base: u16) -> Ports {
 
 fn lock(base: u16) -> Result<Option<File>> {
     let path = PathBuf::from(format!("/tmp/plaza-ports-{base}.lock"));
-    let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(&path) else {
+    let Ok(file) = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+    else {
         return Ok(None); // another user's
     };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
     }
 }
 
@@ -89,12 +105,19 @@ pub fn is_free(port: u16) -> bool {
 
 /// Returns a port that is free right now.
 pub fn any_free() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).context("no free port")?.port())
+    Ok(TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|socket| socket.local_addr())
+        .context("no free port")?
+        .port())
 }
 
 fn ephemeral_start() -> u16 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    range.split_whitespace().next().and_then(|start| start.parse().ok()).unwrap_or(32_768)
+    range
+        .split_whitespace()
+        .next()
+        .and_then(|start| start.parse().ok())
+        .unwrap_or(32_768)
 }
 
 #[cfg(test)]

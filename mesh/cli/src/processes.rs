@@ -12,19 +12,32 @@ use crate::mesh::MARK;
 
 /// Returns the ids of all processes that belong to the mesh with this state folder, but for this one.
 pub fn of_mesh(state: &Path) -> Vec<u32> {
-    let mark = [format!("{MARK}=").as_bytes(), state.as_os_str().as_encoded_bytes()].concat();
+    let mark = [
+        format!("{MARK}=").as_bytes(),
+        state.as_os_str().as_encoded_bytes(),
+    ]
+    .concat();
     let own = std::process::id();
-    all().filter(|id| *id != own && environment_has(*id, &mark)).collect()
+    all()
+        .filter(|id| *id != own && environment_has(*id, &mark))
+        .collect()
 }
 
 fn all() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let entries = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn environment_has(id: u32, mark: &[u8]) -> bool {
-    let Ok(environment) = fs::read(format!("/proc/{id}/environ")) else { return false };
-    environment.split(|byte| *byte == 0).any(|variable| variable == mark)
+    let Ok(environment) = fs::read(format!("/proc/{id}/environ")) else {
+        return false;
+    };
+    environment
+        .split(|byte| *byte == 0)
+        .any(|variable| variable == mark)
 }
 
 /// Ends all processes of a mesh: asks them first, forces those that stay.
@@ -56,7 +69,9 @@ fn signal(ids: &[u32], signal: Signal) {
 
 /// Returns the memory of a process in KiB: its share of shared pages where the kernel tells, else all resident ones.
 pub fn memory(id: u32) -> u64 {
-    rollup(id, "smaps_rollup", "Pss:").or_else(|| rollup(id, "status", "VmRSS:")).unwrap_or(0)
+    rollup(id, "smaps_rollup", "Pss:")
+        .or_else(|| rollup(id, "status", "VmRSS:"))
+        .unwrap_or(0)
 }
 
 fn rollup(id: u32, file: &str, field: &str) -> Option<u64> {
@@ -78,12 +93,21 @@ pub fn children() -> BTreeMap<u32, Vec<u32>> {
 
 fn parent(id: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()
 }
 
 /// Returns the memory in KiB of a process and all below it.
 pub fn tree_memory(id: u32, tree: &BTreeMap<u32, Vec<u32>>) -> u64 {
-    let below = tree.get(&id).into_iter().flatten().map(|child| tree_memory(*child, tree));
+    let below = tree
+        .get(&id)
+        .into_iter()
+        .flatten()
+        .map(|child| tree_memory(*child, tree));
     memory(id) + below.sum::<u64>()
 }
 
@@ -91,7 +115,9 @@ pub fn tree_memory(id: u32, tree: &BTreeMap<u32, Vec<u32>>) -> u64 {
 pub fn listener(port: u16) -> Option<String> {
     let inode = ["tcp", "tcp6"].iter().find_map(|table| {
         let text = fs::read_to_string(format!("/proc/net/{table}")).ok()?;
-        text.lines().skip(1).find_map(|line| listening_inode(line, port))
+        text.lines()
+            .skip(1)
+            .find_map(|line| listening_inode(line, port))
     })?;
     let target = format!("socket:[{inode}]");
     let id = all().find(|id| holds(*id, &target))?;
@@ -107,8 +133,13 @@ fn listening_inode(line: &str, port: u16) -> Option<String> {
 }
 
 fn holds(id: u32, target: &str) -> bool {
-    let files = fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().filter_map(Result::ok);
-    files.filter_map(|file| fs::read_link(file.path()).ok()).any(|link| link.as_os_str() == target)
+    let files = fs::read_dir(format!("/proc/{id}/fd"))
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    files
+        .filter_map(|file| fs::read_link(file.path()).ok())
+        .any(|link| link.as_os_str() == target)
 }
 
 #[cfg(test)]
@@ -121,7 +152,11 @@ mod tests {
     #[test]
     fn a_marked_process_is_found_and_ended() {
         let state = std::env::temp_dir().join(format!("mesh-{}", crate::random::uuid().unwrap()));
-        let mut child = Command::new("sleep").arg("60").env(MARK, &state).spawn().unwrap();
+        let mut child = Command::new("sleep")
+            .arg("60")
+            .env(MARK, &state)
+            .spawn()
+            .unwrap();
         let waiter = std::thread::spawn(move || child.wait());
         while of_mesh(&state).is_empty() {
             std::thread::yield_now();
@@ -135,7 +170,11 @@ mod tests {
     fn a_listener_is_named() {
         let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = socket.local_addr().unwrap().port();
-        assert!(listener(port).unwrap().contains(&std::process::id().to_string()));
+        assert!(
+            listener(port)
+                .unwrap()
+                .contains(&std::process::id().to_string())
+        );
     }
 
     #[test]

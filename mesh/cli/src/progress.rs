@@ -24,7 +24,12 @@ impl Step {
         if bar.is_none() {
             eprintln!("· {title}");
         }
-        Self { title, bar, started: Instant::now(), said: Instant::now() }
+        Self {
+            title,
+            bar,
+            started: Instant::now(),
+            said: Instant::now(),
+        }
     }
 
     /// Says how far the step is.
@@ -52,7 +57,11 @@ impl Step {
     fn say(&mut self, text: &str) {
         if self.said.elapsed() >= EVERY {
             self.said = Instant::now();
-            eprintln!("· {}: {text} ({} s)", self.title, self.started.elapsed().as_secs());
+            eprintln!(
+                "· {}: {text} ({} s)",
+                self.title,
+                self.started.elapsed().as_secs()
+            );
         }
     }
 
@@ -77,7 +86,9 @@ impl Drop for Step {
 }
 
 fn spinner(title: &str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner().with_style(style("{spinner} {msg} {elapsed}")).with_message(title.to_owned());
+    let bar = ProgressBar::new_spinner()
+        .with_style(style("{spinner} {msg} {elapsed}"))
+        .with_message(title.to_owned());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
 }

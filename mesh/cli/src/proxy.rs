@@ -42,12 +42,20 @@ impl Options {
     }
 
     fn proxy_id(&self) -> String {
-        if self.is_gateway() { "ingress".to_owned() } else { format!("{}-sidecar-proxy", self.instance) }
+        if self.is_gateway() {
+            "ingress".to_owned()
+        } else {
+            format!("{}-sidecar-proxy", self.instance)
+        }
     }
 
     fn token_file(&self, mesh: &Mesh) -> Result<PathBuf> {
         let secrets = mesh.secrets()?;
-        let name = if self.is_gateway() { "ingress".to_owned() } else { Mesh::token_name(&self.service) };
+        let name = if self.is_gateway() {
+            "ingress".to_owned()
+        } else {
+            Mesh::token_name(&self.service)
+        };
         secrets.get(&name)?;
         Ok(secrets.path(&name))
     }
@@ -57,7 +65,10 @@ impl Options {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let mesh = Mesh::load(&options.state)?;
     let token_file = options.token_file(&mesh)?;
-    wait(&consul::with_token_file(mesh.port("consul_http"), &token_file)?, &options.proxy_id());
+    wait(
+        &consul::with_token_file(mesh.port("consul_http"), &token_file)?,
+        &options.proxy_id(),
+    );
     let metrics_port = ports::any_free()?;
     let folder = mesh.run.join(&options.instance);
     secrets::private_folder(&folder)?;
@@ -65,19 +76,40 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     harden(&mut bootstrap, &folder.join("admin.sock"), metrics_port);
     let files = folder_of_files(&mesh)?;
     let registration = metrics_registration(options, metrics_port);
-    secrets::write_private(&files.join(format!("{}{REGISTRATION}", options.instance)), registration.to_string().as_bytes())?;
+    secrets::write_private(
+        &files.join(format!("{}{REGISTRATION}", options.instance)),
+        registration.to_string().as_bytes(),
+    )?;
     metrics_consul(&mesh)?.register(&registration)?;
 
     let file = files.join(format!("{}.json", options.instance));
     secrets::write_private(&file, &serde_json::to_vec_pretty(&bootstrap)?)?;
     let mut envoy = Command::new(mesh.program("envoy")?);
-    envoy.args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warn", "--drain-time-s", "5", "--config-path"]).arg(file);
-    envoy.env("OTEL_RESOURCE_ATTRIBUTES", format!("service.name={}", span_name(options)));
+    envoy
+        .args([
+            "--concurrency",
+            "1",
+            "--disable-hot-restart",
+            "--log-level",
+            "warn",
+            "--drain-time-s",
+            "5",
+            "--config-path",
+        ])
+        .arg(file);
+    envoy.env(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        format!("service.name={}", span_name(options)),
+    );
     Err(envoy.exec()).context("cannot execute Envoy")
 }
 
 fn span_name(options: &Options) -> String {
-    if options.is_gateway() { "ingress".to_owned() } else { format!("{}-sidecar", options.service) }
+    if options.is_gateway() {
+        "ingress".to_owned()
+    } else {
+        format!("{}-sidecar", options.service)
+    }
 }
 
 fn wait(consul: &Consul, proxy: &str) {
@@ -88,19 +120,38 @@ fn wait(consul: &Consul, proxy: &str) {
 
 fn bootstrap(options: &Options, mesh: &Mesh, token_file: &Path) -> Result<Value> {
     let mut command = Command::new(mesh.program("consul")?);
-    command.args(["connect", "envoy", "-bootstrap", "-ignore-envoy-compatibility", "-admin-bind", "127.0.0.1:1"]);
-    command.arg(format!("-http-addr=http://127.0.0.1:{}", mesh.port("consul_http")));
+    command.args([
+        "connect",
+        "envoy",
+        "-bootstrap",
+        "-ignore-envoy-compatibility",
+        "-admin-bind",
+        "127.0.0.1:1",
+    ]);
+    command.arg(format!(
+        "-http-addr=http://127.0.0.1:{}",
+        mesh.port("consul_http")
+    ));
     command.arg(format!("-grpc-addr=127.0.0.1:{}", mesh.port("consul_grpc")));
     command.arg(format!("-token-file={}", token_file.display()));
     if options.is_gateway() {
-        command.args(["-gateway", "api", "-service", "ingress"]).arg(format!("-proxy-id={}", options.proxy_id()));
+        command
+            .args(["-gateway", "api", "-service", "ingress"])
+            .arg(format!("-proxy-id={}", options.proxy_id()));
     } else {
         command.arg(format!("-sidecar-for={}", options.instance));
     }
-    command.env("GOGC", "off").env_remove("CONSUL_HTTP_TOKEN").env_remove("CONSUL_HTTP_ADDR");
+    command
+        .env("GOGC", "off")
+        .env_remove("CONSUL_HTTP_TOKEN")
+        .env_remove("CONSUL_HTTP_ADDR");
     let output = command.output().context("cannot run consul")?;
     if !output.status.success() {
-        bail!("no bootstrap for {}: {}", options.proxy_id(), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "no bootstrap for {}: {}",
+            options.proxy_id(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     serde_json::from_slice(&output.stdout).context("Consul's bootstrap is not JSON")
 }
@@ -226,7 +277,9 @@ fn metrics_registration(options: &Options, port: u16) -> Value {
 pub fn register_lost(mesh: &Mesh, services: &Value) -> Result<()> {
     for entry in fs::read_dir(folder_of_files(mesh)?)?.filter_map(Result::ok) {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(instance) = name.strip_suffix(REGISTRATION) else { continue };
+        let Some(instance) = name.strip_suffix(REGISTRATION) else {
+            continue;
+        };
         if services.get(format!("envoy-{instance}")).is_none() {
             let text = fs::read_to_string(entry.path())?;
             metrics_consul(mesh)?.register(&serde_json::from_str(&text)?)?;
@@ -248,8 +301,20 @@ mod tests {
 
         harden(&mut bootstrap, Path::new("/tmp/x/admin.sock"), 5000);
 
-        assert_eq!(bootstrap["admin"]["address"]["pipe"]["path"], "/tmp/x/admin.sock");
-        assert_eq!(bootstrap["static_resources"]["clusters"].as_array().unwrap().len(), 2);
-        assert_eq!(bootstrap["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"], 5000);
+        assert_eq!(
+            bootstrap["admin"]["address"]["pipe"]["path"],
+            "/tmp/x/admin.sock"
+        );
+        assert_eq!(
+            bootstrap["static_resources"]["clusters"]
+                .as_array()
+                .unwrap()
+                .len(),
+            2
+        );
+        assert_eq!(
+            bootstrap["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"],
+            5000
+        );
     }
 }

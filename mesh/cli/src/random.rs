@@ -9,7 +9,9 @@ use anyhow::{Context, Result};
 /// Returns `N` random bytes.
 pub fn bytes<const N: usize>() -> Result<[u8; N]> {
     let mut buffer = [0; N];
-    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut buffer)).context("cannot read /dev/urandom")?;
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut buffer))
+        .context("cannot read /dev/urandom")?;
     Ok(buffer)
 }
 
@@ -19,7 +21,14 @@ pub fn uuid() -> Result<String> {
     value[6] = value[6] & 0x0f | 0x40;
     value[8] = value[8] & 0x3f | 0x80;
     let hex = hex(&value);
-    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+    Ok(format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    ))
 }
 
 /// Returns 32 random bytes in base64, the form of a gossip key.
@@ -39,10 +48,16 @@ fn base64(value: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in value.chunks(3) {
-        let group = (0..3).fold(0_u32, |group, i| group << 8 | u32::from(chunk.get(i).copied().unwrap_or(0)));
+        let group = (0..3).fold(0_u32, |group, i| {
+            group << 8 | u32::from(chunk.get(i).copied().unwrap_or(0))
+        });
         for i in 0..4 {
             let digit = usize::try_from(group >> (18 - 6 * i) & 63).unwrap_or(0);
-            text.push(if i <= chunk.len() { char::from(DIGITS[digit]) } else { '=' });
+            text.push(if i <= chunk.len() {
+                char::from(DIGITS[digit])
+            } else {
+                '='
+            });
         }
     }
     text

@@ -35,7 +35,11 @@ impl Secrets {
         {
             return Ok(value.trim().to_owned());
         }
-        let value = if name == "gossip" { random::key()? } else { random::uuid()? };
+        let value = if name == "gossip" {
+            random::key()?
+        } else {
+            random::uuid()?
+        };
         write_private(&path, value.as_bytes())?;
         Ok(value)
     }
@@ -43,18 +47,29 @@ impl Secrets {
 
 /// Makes a folder, with its parents, that only its owner enters.
 pub fn private_folder(path: &Path) -> Result<()> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
     made.with_context(|| format!("cannot make the folder {}", path.display()))
 }
 
 /// Writes a file that only its owner reads, whole or not at all.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     let draft = path.with_extension("draft");
-    let written = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&draft).and_then(|mut file| {
-        file.write_all(content)?;
-        file.sync_all()
-    });
-    written.and_then(|()| fs::rename(&draft, path)).with_context(|| format!("cannot write {}", path.display()))
+    let written = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)
+        .and_then(|mut file| {
+            file.write_all(content)?;
+            file.sync_all()
+        });
+    written
+        .and_then(|()| fs::rename(&draft, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -72,7 +87,14 @@ mod tests {
         let second = secrets.get("users").unwrap();
 
         assert_eq!(first, second);
-        assert_eq!(fs::metadata(secrets.path("users")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(secrets.path("users"))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600
+        );
         fs::remove_dir_all(folder).unwrap();
     }
 }

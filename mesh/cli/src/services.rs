@@ -37,13 +37,16 @@ fn public() -> Vec<String> {
 /// Reads the table of a checkout.
 pub fn table(checkout: &Path) -> Result<Table> {
     let path = checkout.join("mesh/services.toml");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("{} is not a table of services", path.display()))
 }
 
 /// Returns the ids of a service's instances.
 pub fn instances(name: &str, entry: &Entry) -> Vec<String> {
-    (1..=entry.instances).map(|number| format!("{name}-{number}")).collect()
+    (1..=entry.instances)
+        .map(|number| format!("{name}-{number}"))
+        .collect()
 }
 
 /// What `<binary> describe` prints.
@@ -54,13 +57,10 @@ pub struct Description {
     /// What it serves to the outside.
     #[serde(default)]
     pub routes: Vec<Route>,
-    /// Which gRPC methods it serves to other services.
-    #[serde(default)]
-    pub rpcs: Vec<String>,
     /// Which methods of others its client types use.
     #[serde(default)]
     pub calls: Vec<Call>,
-    /// Its OpenAPI document.
+    /// Its `OpenAPI` document.
     #[serde(default)]
     pub openapi: serde_json::Value,
 }
@@ -96,9 +96,14 @@ pub fn build(checkout: &Path, packages: &[&str], release: bool) -> Result<()> {
     if release {
         cargo.arg("--release");
     }
-    packages.iter().for_each(|package| drop(cargo.args(["--package", package])));
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
     if !cargo.status().context("cannot run cargo")?.success() {
-        bail!("the build of {} failed: fix what the compiler says above and run this again", packages.join(", "));
+        bail!(
+            "the build of {} failed: fix what the compiler says above and run this again",
+            packages.join(", ")
+        );
     }
     Ok(())
 }
@@ -106,14 +111,19 @@ pub fn build(checkout: &Path, packages: &[&str], release: bool) -> Result<()> {
 /// Returns a cargo command for a checkout.
 pub fn cargo(checkout: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(checkout).env_remove("CARGO_MANIFEST_DIR");
+    command
+        .current_dir(checkout)
+        .env_remove("CARGO_MANIFEST_DIR");
     command
 }
 
 /// Returns the folder where cargo puts binaries.
 pub fn target(checkout: &Path, release: bool) -> PathBuf {
-    let base = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout.join("target"), PathBuf::from);
-    checkout.join(base).join(if release { "release" } else { "debug" })
+    let base =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout.join("target"), PathBuf::from);
+    checkout
+        .join(base)
+        .join(if release { "release" } else { "debug" })
 }
 
 /// Asks a built binary to describe itself.
@@ -121,9 +131,18 @@ pub fn describe(binary: &Path) -> Result<Description> {
     let output = Command::new(binary).arg("describe").output();
     let output = output.with_context(|| format!("cannot run {}", binary.display()))?;
     if !output.status.success() {
-        bail!("`{} describe` failed: {}", binary.display(), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "`{} describe` failed: {}",
+            binary.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
-    serde_json::from_slice(&output.stdout).with_context(|| format!("`{} describe` printed something else than agreed", binary.display()))
+    serde_json::from_slice(&output.stdout).with_context(|| {
+        format!(
+            "`{} describe` printed something else than agreed",
+            binary.display()
+        )
+    })
 }
 
 #[cfg(test)]

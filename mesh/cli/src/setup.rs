@@ -37,8 +37,11 @@ pub fn run(mesh: &Mesh) -> Result<ExitCode> {
 }
 
 fn policies(consul: &Consul, folder: &Path) -> Result<()> {
-    for file in files(folder, "hcl")? {
-        let name = file.file_stem().and_then(|stem| stem.to_str()).context("a policy has a name")?;
+    for file in files(folder, "hcl") {
+        let name = file
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .context("a policy has a name")?;
         consul.put_policy(name, &fs::read_to_string(&file)?)?;
     }
     Ok(())
@@ -47,11 +50,21 @@ fn policies(consul: &Consul, folder: &Path) -> Result<()> {
 fn tokens(consul: &Consul, mesh: &Mesh) -> Result<()> {
     let secrets = mesh.secrets()?;
     for name in OTHER_TOKENS {
-        put_token(consul, &secrets.get(name)?, name, &json!({ "Policies": [{ "Name": name }] }))?;
+        put_token(
+            consul,
+            &secrets.get(name)?,
+            name,
+            &json!({ "Policies": [{ "Name": name }] }),
+        )?;
     }
     for name in mesh.table()?.keys() {
         let secret = secrets.get(&Mesh::token_name(name))?;
-        put_token(consul, &secret, name, &json!({ "ServiceIdentities": [{ "ServiceName": name }] }))?;
+        put_token(
+            consul,
+            &secret,
+            name,
+            &json!({ "ServiceIdentities": [{ "ServiceName": name }] }),
+        )?;
     }
     Ok(())
 }
@@ -63,10 +76,12 @@ fn put_token(consul: &Consul, secret: &str, name: &str, rights: &Value) -> Resul
 
 fn entries(consul: &Consul, mesh: &Mesh, folder: &Path) -> Result<()> {
     let mut written = BTreeSet::new();
-    for file in entry_files(folder)? {
+    for file in entry_files(folder) {
         let entry = read_entry(mesh, &file)?;
         written.insert((kind(&entry), name(&entry)));
-        consul.put_config(&entry).with_context(|| format!("{} does not fit", file.display()))?;
+        consul
+            .put_config(&entry)
+            .with_context(|| format!("{} does not fit", file.display()))?;
     }
     for owned in OWNED {
         for stale in consul.config_names(owned)? {
@@ -79,18 +94,20 @@ fn entries(consul: &Consul, mesh: &Mesh, folder: &Path) -> Result<()> {
 }
 
 /// Returns the files of all config entries in the order in which Consul accepts them: protocols first, routes last.
-pub fn entry_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut all = files(&folder.join("config"), "json")?;
-    all.extend(files(&folder.join("services"), "json")?);
+pub fn entry_files(folder: &Path) -> Vec<PathBuf> {
+    let mut all = files(&folder.join("config"), "json");
+    all.extend(files(&folder.join("services"), "json"));
     all.push(folder.join("ingress/api-gateway.json"));
-    all.extend(files(&folder.join("intentions"), "json")?);
-    all.extend(files(&folder.join("routes"), "json")?);
-    Ok(all)
+    all.extend(files(&folder.join("intentions"), "json"));
+    all.extend(files(&folder.join("routes"), "json"));
+    all
 }
 
 fn read_entry(mesh: &Mesh, file: &Path) -> Result<Value> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut entry = template::fill(&text, &mesh.values()?).with_context(|| format!("in {}", file.display()))?;
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut entry =
+        template::fill(&text, &mesh.values()?).with_context(|| format!("in {}", file.display()))?;
     template::stringify(&mut entry);
     Ok(entry)
 }
@@ -104,19 +121,29 @@ pub fn register_infrastructure(mesh: &Mesh) -> Result<()> {
 
 fn infrastructure(consul: &Consul, mesh: &Mesh, folder: &Path) -> Result<()> {
     let values = mesh.values()?;
-    let stores = fs::read_to_string(folder.join("infrastructure.json")).context("cannot read consul/infrastructure.json")?;
-    for service in template::fill(&stores, &values)?.as_array().into_iter().flatten() {
+    let stores = fs::read_to_string(folder.join("infrastructure.json"))
+        .context("cannot read consul/infrastructure.json")?;
+    for service in template::fill(&stores, &values)?
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         consul.register(service)?;
     }
     consul.register(&edge::registration(mesh)?)
 }
 
-fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
-    let mut paths: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<_> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .collect();
     paths.retain(|path| path.extension().is_some_and(|found| found == extension));
     paths.sort();
-    Ok(paths)
+    paths
 }
 
 fn kind(entry: &Value) -> String {

@@ -31,7 +31,16 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mesh = Mesh::development(false)?;
     let Ok(processes) = Supervisor::of(&mesh).processes() else {
         let left = processes::of_mesh(&mesh.state).len();
-        println!("{}", if left == 0 { "the mesh is down".to_owned() } else { format!("the supervisor is gone, {left} processes run without it: `cargo mesh up` heals") });
+        println!(
+            "{}",
+            if left == 0 {
+                "the mesh is down".to_owned()
+            } else {
+                format!(
+                    "the supervisor is gone, {left} processes run without it: `cargo mesh up` heals"
+                )
+            }
+        );
         return Ok(ExitCode::FAILURE);
     };
     let rows = rows(&mesh, &processes);
@@ -52,15 +61,29 @@ fn rows(mesh: &Mesh, processes: &[Process]) -> Vec<Row> {
             name: process.name.clone(),
             state: process.status.to_lowercase(),
             pid: if process.is_running { process.pid } else { 0 },
-            memory: if process.is_running { processes::tree_memory(process.pid, &tree) } else { 0 },
+            memory: if process.is_running {
+                processes::tree_memory(process.pid, &tree)
+            } else {
+                0
+            },
             restarts: process.restarts,
         })
         .collect();
     let supervisors = processes::of_mesh(&mesh.state).into_iter();
-    let own = supervisors.filter(|id| supervised.iter().any(|pid| tree.get(id).is_some_and(|children| children.contains(pid))));
+    let own = supervisors.filter(|id| {
+        supervised
+            .iter()
+            .any(|pid| tree.get(id).is_some_and(|children| children.contains(pid)))
+    });
     for pid in own.filter(|id| !supervised.contains(id)) {
         let memory = processes::memory(pid);
-        rows.push(Row { name: "process-compose".to_owned(), state: "running".to_owned(), pid, memory, restarts: 0 });
+        rows.push(Row {
+            name: "process-compose".to_owned(),
+            state: "running".to_owned(),
+            pid,
+            memory,
+            restarts: 0,
+        });
     }
     rows
 }
@@ -78,12 +101,33 @@ fn total(rows: &[Row]) -> u64 {
 }
 
 fn print(rows: &[Row]) {
-    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0).max(7);
-    println!("{:width$}  {:10} {:>8} {:>10} {:>8}", "PROCESS", "STATE", "PID", "MEMORY", "RESTARTS");
+    let width = rows
+        .iter()
+        .map(|row| row.name.len())
+        .max()
+        .unwrap_or(0)
+        .max(7);
+    println!(
+        "{:width$}  {:10} {:>8} {:>10} {:>8}",
+        "PROCESS", "STATE", "PID", "MEMORY", "RESTARTS"
+    );
     for row in rows {
-        println!("{:width$}  {:10} {:>8} {:>10} {:>8}", row.name, row.state, row.pid, megabytes(row.memory), row.restarts);
+        println!(
+            "{:width$}  {:10} {:>8} {:>10} {:>8}",
+            row.name,
+            row.state,
+            row.pid,
+            megabytes(row.memory),
+            row.restarts
+        );
     }
-    println!("{:width$}  {:10} {:>8} {:>10}", "total", "", "", megabytes(total(rows)));
+    println!(
+        "{:width$}  {:10} {:>8} {:>10}",
+        "total",
+        "",
+        "",
+        megabytes(total(rows))
+    );
 }
 
 fn megabytes(kib: u64) -> String {

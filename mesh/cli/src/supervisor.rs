@@ -40,7 +40,9 @@ pub struct Supervisor {
 impl Supervisor {
     /// Addresses the supervisor of a mesh, running or not.
     pub fn of(mesh: &Mesh) -> Self {
-        Self { target: mesh.supervisor() }
+        Self {
+            target: mesh.supervisor(),
+        }
     }
 
     /// Returns whether it answers.
@@ -50,7 +52,8 @@ impl Supervisor {
 
     /// Returns all processes.
     pub fn processes(&self) -> Result<Vec<Process>> {
-        let answer = http::get(&self.target, "/processes").context("the supervisor does not answer")?;
+        let answer =
+            http::get(&self.target, "/processes").context("the supervisor does not answer")?;
         let mut processes: Vec<Process> = serde_json::from_value(answer.json()?["data"].take())?;
         processes.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(processes)
@@ -66,18 +69,20 @@ impl Supervisor {
         self.call("POST", &format!("/process/start/{process}"))
     }
 
-    /// Restarts a process.
-    pub fn restart(&self, process: &str) -> Result<()> {
-        self.call("POST", &format!("/process/restart/{process}"))
-    }
-
     /// Asks it to stop everything and end.
     pub fn stop(&self) -> Result<()> {
         self.call("POST", "/project/stop")
     }
 
     fn call(&self, method: &str, path: &str) -> Result<()> {
-        let answer = http::send(&self.target, method, path, &[], &[], Duration::from_secs(40))?;
+        let answer = http::send(
+            &self.target,
+            method,
+            path,
+            &[],
+            &[],
+            Duration::from_secs(40),
+        )?;
         if !answer.is_success() {
             bail!("the supervisor refused {path}: {}", answer.text());
         }
@@ -87,22 +92,47 @@ impl Supervisor {
 
 /// Starts process-compose apart from this terminal and waits until it answers.
 pub fn launch(mesh: &Mesh, settings: &Path) -> Result<()> {
-    let Target::Socket(socket) = mesh.supervisor() else { bail!("the supervisor has a unix socket") };
+    let Target::Socket(socket) = mesh.supervisor() else {
+        bail!("the supervisor has a unix socket")
+    };
     let _ = fs::remove_file(&socket);
     let log = mesh.log("process-compose");
     fs::create_dir_all(log.parent().context("logs have a folder")?)?;
     let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = Command::new("setsid");
-    command.arg(mesh.program("process-compose")?).args(["up", "--tui=false", "--keep-project", "--disable-dotenv", "--use-uds"]);
-    command.arg("--unix-socket").arg(&socket).arg("--config").arg(settings).arg("--log-file").arg(mesh.log("supervisor"));
-    command.env(MARK, &mesh.state).env("GOGC", "50").env("GOMEMLIMIT", "48MiB").env_remove("PC_PORT_NUM");
-    command.current_dir(&mesh.state).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    command.arg(mesh.program("process-compose")?).args([
+        "up",
+        "--tui=false",
+        "--keep-project",
+        "--disable-dotenv",
+        "--use-uds",
+    ]);
+    command
+        .arg("--unix-socket")
+        .arg(&socket)
+        .arg("--config")
+        .arg(settings)
+        .arg("--log-file")
+        .arg(mesh.log("supervisor"));
+    command
+        .env(MARK, &mesh.state)
+        .env("GOGC", "50")
+        .env("GOMEMLIMIT", "48MiB")
+        .env_remove("PC_PORT_NUM");
+    command
+        .current_dir(&mesh.state)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output);
     let mut child = command.spawn().context("cannot start process-compose")?;
     let supervisor = Supervisor::of(mesh);
     let deadline = Instant::now() + Duration::from_secs(15);
     while !supervisor.is_alive() {
         if child.try_wait()?.is_some() || Instant::now() > deadline {
-            bail!("process-compose does not start: {}", fs::read_to_string(&log).unwrap_or_default().trim());
+            bail!(
+                "process-compose does not start: {}",
+                fs::read_to_string(&log).unwrap_or_default().trim()
+            );
         }
         std::thread::sleep(Duration::from_millis(30));
     }

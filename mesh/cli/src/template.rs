@@ -68,12 +68,16 @@ fn whole_placeholder(text: &str) -> Option<&str> {
 }
 
 fn lookup<'a>(name: &str, values: &'a Values) -> Result<&'a Value> {
-    let Some(value) = values.get(name) else { bail!("nothing is called `{name}` here") };
+    let Some(value) = values.get(name) else {
+        bail!("nothing is called `{name}` here")
+    };
     Ok(value)
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -83,12 +87,19 @@ mod tests {
     use super::*;
 
     fn values() -> Values {
-        Values::from([("port.a".to_owned(), json!(80)), ("name".to_owned(), json!("users"))])
+        Values::from([
+            ("port.a".to_owned(), json!(80)),
+            ("name".to_owned(), json!("users")),
+        ])
     }
 
     #[test]
     fn a_whole_placeholder_keeps_its_type() {
-        let filled = fill(r#"{"port":"${port.a}","url":"http://h:${port.a}/${name}"}"#, &values()).unwrap();
+        let filled = fill(
+            r#"{"port":"${port.a}","url":"http://h:${port.a}/${name}"}"#,
+            &values(),
+        )
+        .unwrap();
         assert_eq!(filled, json!({"port": 80, "url": "http://h:80/users"}));
     }
 

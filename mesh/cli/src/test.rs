@@ -37,7 +37,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let lock = up::lock(&mesh)?;
     clean(&mesh)?;
     let result = tested(&mesh, &options.arguments);
-    let failed = !matches!(result, Ok(Counts { succeeded: true, .. }));
+    let failed = !matches!(
+        result,
+        Ok(Counts {
+            succeeded: true,
+            ..
+        })
+    );
     if failed {
         keep_logs(&mesh);
     }
@@ -46,16 +52,27 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     down::remove(&mesh)?;
     let counts = result?;
     println!("{} passed, {} failed", counts.passed, counts.failed);
-    Ok(if counts.succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if counts.succeeded {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Ends what is left of a run that was killed, and its data.
 fn clean(mesh: &Mesh) -> Result<()> {
     processes::end(&mesh.state, Duration::from_secs(5))?;
     let _ = fs::remove_dir_all(compose::postgres_data(mesh));
-    for entry in fs::read_dir(&mesh.state)?.filter_map(Result::ok).filter(|entry| entry.file_name() != "lock") {
+    for entry in fs::read_dir(&mesh.state)?
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name() != "lock")
+    {
         let path = entry.path();
-        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
         removed.with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(())
@@ -64,7 +81,10 @@ fn clean(mesh: &Mesh) -> Result<()> {
 fn interrupt() {
     INTERRUPTED.store(true, Ordering::Relaxed);
     let running = RUNNING.lock().ok().and_then(|running| *running);
-    if let Some(pid) = running.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+    if let Some(pid) = running
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw)
+    {
         let _ = kill_process(pid, Signal::TERM);
     }
 }
@@ -102,10 +122,16 @@ struct Counts {
 impl Counts {
     /// Adds a line like `test result: ok. 3 passed; 0 failed; …`.
     fn add(&mut self, line: &str) {
-        let Some((_, rest)) = line.split_once("test result: ") else { return };
+        let Some((_, rest)) = line.split_once("test result: ") else {
+            return;
+        };
         let count = |word: &str| {
             let before = rest.split(word).next()?;
-            before.rsplit(|character: char| !character.is_ascii_digit()).find(|digits| !digits.is_empty())?.parse::<u64>().ok()
+            before
+                .rsplit(|character: char| !character.is_ascii_digit())
+                .find(|digits| !digits.is_empty())?
+                .parse::<u64>()
+                .ok()
         };
         self.passed += count(" passed").unwrap_or(0);
         self.failed += count(" failed").unwrap_or(0);
@@ -117,15 +143,28 @@ fn cargo_test(mesh: &Mesh, arguments: &[String], flags: &[&str]) -> Result<Count
     stop_when_interrupted()?;
     let mut command = services::cargo(&mesh.checkout);
     command.arg("test").args(flags);
-    if !arguments.iter().any(|argument| argument == "-p" || argument.starts_with("--package")) {
+    if !arguments
+        .iter()
+        .any(|argument| argument == "-p" || argument.starts_with("--package"))
+    {
         command.arg("--workspace");
     }
     command.args(["--no-fail-fast"]).args(arguments);
     environment(mesh, &mut command);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
     set_running(Some(&child));
     let mut counts = Counts::default();
-    for line in child.stdout.take().into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(Result::ok) {
+    for line in child
+        .stdout
+        .take()
+        .into_iter()
+        .flat_map(|pipe| BufReader::new(pipe).lines())
+        .map_while(Result::ok)
+    {
         counts.add(&line);
         println!("{line}");
     }
@@ -142,11 +181,26 @@ fn set_running(child: Option<&Child>) {
 }
 
 fn environment(mesh: &Mesh, command: &mut Command) {
-    let password = mesh.secrets().and_then(|secrets| secrets.get("redis")).unwrap_or_default();
+    let password = mesh
+        .secrets()
+        .and_then(|secrets| secrets.get("redis"))
+        .unwrap_or_default();
     command.env("PLAZA_MESH_FILE", mesh.file());
-    command.env("PLAZA_TEST_POSTGRES_URL", format!("postgres://postgres@127.0.0.1:{}/postgres", mesh.port("postgres")));
-    command.env("PLAZA_TEST_MONGODB_URL", format!("mongodb://127.0.0.1:{}/", mesh.port("documents")));
-    command.env("PLAZA_TEST_REDIS_URL", format!("redis://:{password}@127.0.0.1:{}/0", mesh.port("redis")));
+    command.env(
+        "PLAZA_TEST_POSTGRES_URL",
+        format!(
+            "postgres://postgres@127.0.0.1:{}/postgres",
+            mesh.port("postgres")
+        ),
+    );
+    command.env(
+        "PLAZA_TEST_MONGODB_URL",
+        format!("mongodb://127.0.0.1:{}/", mesh.port("documents")),
+    );
+    command.env(
+        "PLAZA_TEST_REDIS_URL",
+        format!("redis://:{password}@127.0.0.1:{}/0", mesh.port("redis")),
+    );
     if std::io::stdout().is_terminal() {
         command.env("CARGO_TERM_COLOR", "always");
     }
@@ -156,8 +210,17 @@ fn environment(mesh: &Mesh, command: &mut Command) {
 fn init_postgres(mesh: &Mesh) -> Result<()> {
     let data = compose::postgres_data(mesh);
     secrets::private_folder(&data)?;
-    let initdb = tools::postgres_folder().context("Postgres is missing: run `sudo apt-get install postgresql`")?.join("initdb");
-    let arguments = ["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "-D"];
+    let initdb = tools::postgres_folder()
+        .context("Postgres is missing: run `sudo apt-get install postgresql`")?
+        .join("initdb");
+    let arguments = [
+        "--no-sync",
+        "--auth=trust",
+        "--username=postgres",
+        "--encoding=UTF8",
+        "--no-locale",
+        "-D",
+    ];
     let mut command = if rustix::process::geteuid().is_root() {
         let (user, group) = postgres_ids()?;
         chown(&data, Some(user), Some(group))?;
@@ -167,18 +230,32 @@ fn init_postgres(mesh: &Mesh) -> Result<()> {
     } else {
         Command::new(initdb)
     };
-    let output = command.args(arguments).arg(&data).current_dir("/tmp").output().context("cannot run initdb")?;
+    let output = command
+        .args(arguments)
+        .arg(&data)
+        .current_dir("/tmp")
+        .output()
+        .context("cannot run initdb")?;
     if !output.status.success() {
-        bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "initdb failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }
 
 fn postgres_ids() -> Result<(u32, u32)> {
     let users = fs::read_to_string("/etc/passwd")?;
-    let line = users.lines().find(|line| line.starts_with("postgres:")).context("there is no user postgres")?;
+    let line = users
+        .lines()
+        .find(|line| line.starts_with("postgres:"))
+        .context("there is no user postgres")?;
     let fields: Vec<_> = line.split(':').collect();
-    Ok((fields.get(2).unwrap_or(&"").parse()?, fields.get(3).unwrap_or(&"").parse()?))
+    Ok((
+        fields.get(2).unwrap_or(&"").parse()?,
+        fields.get(3).unwrap_or(&"").parse()?,
+    ))
 }
 
 fn wait_for_postgres(mesh: &Mesh) -> Result<()> {
@@ -186,7 +263,12 @@ fn wait_for_postgres(mesh: &Mesh) -> Result<()> {
     while ports::is_free(mesh.port("postgres")) {
         stop_when_interrupted()?;
         if Instant::now() > deadline {
-            bail!("Postgres does not listen: {}", fs::read_to_string(mesh.log("postgres")).unwrap_or_default().trim());
+            bail!(
+                "Postgres does not listen: {}",
+                fs::read_to_string(mesh.log("postgres"))
+                    .unwrap_or_default()
+                    .trim()
+            );
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -197,7 +279,9 @@ fn wait_for_postgres(mesh: &Mesh) -> Result<()> {
 fn keep_logs(mesh: &Mesh) {
     let kept = mesh.checkout.join(".plaza/test-logs");
     let _ = fs::remove_dir_all(&kept);
-    if Path::new(&mesh.state.join("logs")).is_dir() && fs::rename(mesh.state.join("logs"), &kept).is_ok() {
+    if Path::new(&mesh.state.join("logs")).is_dir()
+        && fs::rename(mesh.state.join("logs"), &kept).is_ok()
+    {
         eprintln!("the mesh's logs are in {}", kept.display());
     }
 }
@@ -212,6 +296,13 @@ mod tests {
         counts.add("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s");
         counts.add("running 3 tests");
         counts.add("test result: \u{1b}[31mFAILED\u{1b}[0m. 2 passed; 3 failed; 0 ignored");
-        assert_eq!(counts, Counts { passed: 14, failed: 3, succeeded: false });
+        assert_eq!(
+            counts,
+            Counts {
+                passed: 14,
+                failed: 3,
+                succeeded: false
+            }
+        );
     }
 }

@@ -34,13 +34,17 @@ pub struct Options {
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// How long a mesh may take until every service answers.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// How often a process may be started again before that counts as failure.
 const MANY_RESTARTS: u32 = 6;
 
 fn named_port(text: &str) -> Result<(String, u16)> {
     let (name, port) = text.split_once('=').context("write it as NAME=NUMBER")?;
-    Ok((name.to_owned(), port.parse().context("the port is not a number below 65536")?))
+    Ok((
+        name.to_owned(),
+        port.parse()
+            .context("the port is not a number below 65536")?,
+    ))
 }
 
 /// Brings the development mesh up.
@@ -48,7 +52,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut mesh = Mesh::development(options.release)?;
     for (name, port) in &options.ports {
         let Some(known) = mesh.ports.get_mut(name) else {
-            bail!("no port is called {name}; there are {}", mesh.ports.keys().cloned().collect::<Vec<_>>().join(", "));
+            bail!(
+                "no port is called {name}; there are {}",
+                mesh.ports.keys().cloned().collect::<Vec<_>>().join(", ")
+            );
         };
         *known = *port;
     }
@@ -65,7 +72,10 @@ pub fn lock(mesh: &Mesh) -> Result<File> {
     let path = mesh.state.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     if file.try_lock().is_err() {
-        bail!("another `cargo mesh` works on the mesh `{}` of this checkout: wait until it is done", mesh.name);
+        bail!(
+            "another `cargo mesh` works on the mesh `{}` of this checkout: wait until it is done",
+            mesh.name
+        );
     }
     Ok(file)
 }
@@ -83,7 +93,10 @@ pub fn prepare(mesh: &Mesh, with_tests: bool) -> Result<Vec<Description>> {
         copy_when_changed(&target.join(name), &mesh.binary(name))?;
     }
     copy_when_changed(&std::env::current_exe()?, &mesh.binary("mesh"))?;
-    let described: Result<Vec<_>> = names.iter().map(|name| services::describe(&mesh.binary(name))).collect();
+    let described: Result<Vec<_>> = names
+        .iter()
+        .map(|name| services::describe(&mesh.binary(name)))
+        .collect();
     let described = described?;
     for file in generate::differences(&mesh.checkout, &described, &table)? {
         eprintln!("! {file} is not what the code says: run `cargo mesh generate`");
@@ -99,7 +112,9 @@ fn copy_when_changed(from: &Path, to: &Path) -> Result<()> {
     }
     fs::create_dir_all(to.parent().context("a binary has a folder")?)?;
     let draft = to.with_extension("draft");
-    fs::copy(from, &draft).and_then(|_| fs::rename(&draft, to)).with_context(|| format!("cannot write {}", to.display()))
+    fs::copy(from, &draft)
+        .and_then(|_| fs::rename(&draft, to))
+        .with_context(|| format!("cannot write {}", to.display()))
 }
 
 /// Starts what does not run; a running supervisor changes only what is different.
@@ -107,7 +122,9 @@ pub fn start(mesh: &Mesh) -> Result<()> {
     let before = Mesh::load(&mesh.state).ok();
     let supervisor = Supervisor::of(mesh);
     let alive = supervisor.is_alive();
-    let moved = before.as_ref().is_some_and(|before| before.ports != mesh.ports || before.programs != mesh.programs);
+    let moved = before
+        .as_ref()
+        .is_some_and(|before| before.ports != mesh.ports || before.programs != mesh.programs);
     if alive && moved {
         down::stop(mesh)?;
     }
@@ -127,7 +144,11 @@ pub fn start(mesh: &Mesh) -> Result<()> {
     }
     supervisor.reload()?;
     for process in supervisor.processes()? {
-        if !process.is_running && process.name != "setup" && process.status != "Pending" && process.status != "Restarting" {
+        if !process.is_running
+            && process.name != "setup"
+            && process.status != "Pending"
+            && process.status != "Restarting"
+        {
             supervisor.start(&process.name)?;
         }
     }
@@ -139,22 +160,39 @@ pub fn wait(mesh: &Mesh, descriptions: &[Description]) -> Result<()> {
     let mut step = Step::start("starting the mesh");
     let supervisor = Supervisor::of(mesh);
     let consul = Consul::new(mesh.port("consul_http"), mesh.secrets()?.get("management")?);
-    let restarts: BTreeMap<_, _> = supervisor.processes()?.into_iter().map(|process| (process.name, process.restarts)).collect();
+    let restarts: BTreeMap<_, _> = supervisor
+        .processes()?
+        .into_iter()
+        .map(|process| (process.name, process.restarts))
+        .collect();
     let deadline = Instant::now() + PATIENCE;
     while let Some(missing) = missing(mesh, descriptions, &consul) {
         if INTERRUPTED.load(Ordering::Relaxed) {
             bail!("interrupted");
         }
         step.note(&missing.why);
-        for process in supervisor.processes().context("the supervisor ended: run `cargo mesh up` again")? {
+        for process in supervisor
+            .processes()
+            .context("the supervisor ended: run `cargo mesh up` again")?
+        {
             let before = restarts.get(&process.name).copied().unwrap_or(0);
             if process.restarts >= before + MANY_RESTARTS {
-                bail!("{} ends again and again (exit code {}); the last lines of its log:\n{}", process.name, process.exit_code, last_lines(mesh, &process.name));
+                bail!(
+                    "{} ends again and again (exit code {}); the last lines of its log:\n{}",
+                    process.name,
+                    process.exit_code,
+                    last_lines(mesh, &process.name)
+                );
             }
         }
         if Instant::now() > deadline {
             let process = &missing.process;
-            bail!("{} after {} s: look at `cargo mesh logs {process}`; its last lines:\n{}", missing.why, PATIENCE.as_secs(), last_lines(mesh, process));
+            bail!(
+                "{} after {} s: look at `cargo mesh logs {process}`; its last lines:\n{}",
+                missing.why,
+                PATIENCE.as_secs(),
+                last_lines(mesh, process)
+            );
         }
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -164,7 +202,15 @@ pub fn wait(mesh: &Mesh, descriptions: &[Description]) -> Result<()> {
 
 fn last_lines(mesh: &Mesh, process: &str) -> String {
     let lines = logs::tail(&mesh.log(process), 10);
-    if lines.is_empty() { "  (nothing)".to_owned() } else { lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n") }
+    if lines.is_empty() {
+        "  (nothing)".to_owned()
+    } else {
+        lines
+            .iter()
+            .map(|line| format!("  {line}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
 }
 
 /// What is still waited for, and whose log tells more.
@@ -174,8 +220,18 @@ struct Missing {
 }
 
 fn missing(mesh: &Mesh, descriptions: &[Description], consul: &Consul) -> Option<Missing> {
-    let missing = |process: &str, why: String| Some(Missing { process: process.to_owned(), why });
-    for (process, port) in [("redis", "redis"), ("documents", "documents"), ("jaeger", "otlp"), ("prometheus", "prometheus")] {
+    let missing = |process: &str, why: String| {
+        Some(Missing {
+            process: process.to_owned(),
+            why,
+        })
+    };
+    for (process, port) in [
+        ("redis", "redis"),
+        ("documents", "documents"),
+        ("jaeger", "otlp"),
+        ("prometheus", "prometheus"),
+    ] {
         if crate::ports::is_free(mesh.port(port)) {
             return missing(process, format!("{process} does not listen"));
         }
@@ -186,20 +242,42 @@ fn missing(mesh: &Mesh, descriptions: &[Description], consul: &Consul) -> Option
     for (service, entry) in mesh.table().ok()? {
         let wanted = usize::from(entry.instances);
         let healthy = consul.read(&format!("/v1/health/connect/{service}?passing=true"));
-        let healthy = healthy.ok().and_then(|list| list.as_array().map(Vec::len)).unwrap_or(0);
+        let healthy = healthy
+            .ok()
+            .and_then(|list| list.as_array().map(Vec::len))
+            .unwrap_or(0);
         if healthy < wanted {
-            return missing(&format!("{service}-1"), format!("{service} is not ready ({healthy} of {wanted} instances in Consul)"));
+            return missing(
+                &format!("{service}-1"),
+                format!("{service} is not ready ({healthy} of {wanted} instances in Consul)"),
+            );
         }
     }
-    let unanswered = descriptions.iter().find_map(|service| Some((service, unanswered(mesh, service)?)));
-    unanswered.and_then(|(service, why)| missing("ingress", format!("{} does not answer through the ingress ({why})", service.name)))
+    let unanswered = descriptions
+        .iter()
+        .find_map(|service| Some((service, unanswered(mesh, service)?)));
+    unanswered.and_then(|(service, why)| {
+        missing(
+            "ingress",
+            format!(
+                "{} does not answer through the ingress ({why})",
+                service.name
+            ),
+        )
+    })
 }
 
 /// Returns why a service does not answer through the ingress, or nothing when it does.
 fn unanswered(mesh: &Mesh, service: &Description) -> Option<String> {
     let path = probe_path(service)?;
     match http::get(&Target::Port(mesh.port("ingress")), &path) {
-        Ok(answer) if answer.header("x-envoy-upstream-service-time").is_some() && answer.status < 500 && answer.status != 403 => None,
+        Ok(answer)
+            if answer.header("x-envoy-upstream-service-time").is_some()
+                && answer.status < 500
+                && answer.status != 403 =>
+        {
+            None
+        }
         Ok(answer) => Some(format!("GET {path} is answered {}", answer.status)),
         Err(error) => Some(format!("GET {path}: {error}")),
     }
@@ -211,7 +289,10 @@ fn probe_path(service: &Description) -> Option<String> {
     let route = routes.min_by_key(|route| (route.params.len(), route.template.len()))?;
     let mut path = route.template.clone();
     for (name, kind) in &route.params {
-        path = path.replace(&format!("{{{name}}}"), if kind == "integer" { "1" } else { "x" });
+        path = path.replace(
+            &format!("{{{name}}}"),
+            if kind == "integer" { "1" } else { "x" },
+        );
     }
     Some(path)
 }
@@ -220,7 +301,11 @@ fn print(mesh: &Mesh, descriptions: &[Description]) {
     let http = |name: &str| format!("http://127.0.0.1:{}", mesh.port(name));
     println!("the mesh is up");
     println!("  ingress     {}", http("ingress"));
-    println!("  consul      {}/ui/   (token: {})", http("consul_http"), mesh.state.join("secrets/management").display());
+    println!(
+        "  consul      {}/ui/   (token: {})",
+        http("consul_http"),
+        mesh.state.join("secrets/management").display()
+    );
     println!("  jaeger      {}/api/services", http("jaeger"));
     println!("  prometheus  {}/targets", http("prometheus"));
     println!("try");
@@ -230,9 +315,14 @@ fn print(mesh: &Mesh, descriptions: &[Description]) {
         }
     }
     if descriptions.iter().any(|service| service.name == "users") {
-        let person = Value::from(r#"{"name":"Ada","email":"ada@example.org","password":"correct horse battery"}"#);
+        let person = Value::from(
+            r#"{"name":"Ada","email":"ada@example.org","password":"correct horse battery"}"#,
+        );
         let person = person.as_str().unwrap_or_default();
-        println!("  curl -i {}/api/users/register -H 'content-type: application/json' -d '{person}'", http("ingress"));
+        println!(
+            "  curl -i {}/api/users/register -H 'content-type: application/json' -d '{person}'",
+            http("ingress")
+        );
     }
 }
 
@@ -257,7 +347,10 @@ mod tests {
 
     #[test]
     fn a_port_is_named() {
-        assert_eq!(named_port("redis=7000").unwrap(), ("redis".to_owned(), 7000));
+        assert_eq!(
+            named_port("redis=7000").unwrap(),
+            ("redis".to_owned(), 7000)
+        );
         assert!(named_port("redis").is_err());
     }
 }

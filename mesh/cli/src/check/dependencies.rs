@@ -19,27 +19,42 @@ pub fn findings(checkout: &Path) -> Result<Vec<String>> {
     for package in members(&metadata) {
         let manifest = package["manifest_path"].as_str().unwrap_or_default();
         let name = package["name"].as_str().unwrap_or_default();
-        let text = fs::read_to_string(manifest).with_context(|| format!("cannot read {manifest}"))?;
+        let text =
+            fs::read_to_string(manifest).with_context(|| format!("cannot read {manifest}"))?;
         findings.extend(manifest_findings(name, &toml::from_str(&text)?));
     }
     findings.extend(direction_findings(&metadata));
-    let listed: BTreeMap<String, String> = toml::from_str(&fs::read_to_string(checkout.join(DUPLICATES)).unwrap_or_default())?;
+    let listed: BTreeMap<String, String> =
+        toml::from_str(&fs::read_to_string(checkout.join(DUPLICATES)).unwrap_or_default())?;
     findings.extend(duplicate_findings(&versions(&metadata), &listed));
     Ok(findings)
 }
 
 fn metadata(checkout: &Path) -> Result<Value> {
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let output = services::cargo(checkout).args(["metadata", "--format-version=1", "--filter-platform", &platform]).output()?;
+    let output = services::cargo(checkout)
+        .args([
+            "metadata",
+            "--format-version=1",
+            "--filter-platform",
+            &platform,
+        ])
+        .output()?;
     if !output.status.success() {
-        bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "cargo metadata failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 fn members(metadata: &Value) -> impl Iterator<Item = &Value> {
-    let ids: BTreeSet<_> = array(&metadata["workspace_members"]).filter_map(Value::as_str).collect();
-    array(&metadata["packages"]).filter(move |package| package["id"].as_str().is_some_and(|id| ids.contains(id)))
+    let ids: BTreeSet<_> = array(&metadata["workspace_members"])
+        .filter_map(Value::as_str)
+        .collect();
+    array(&metadata["packages"])
+        .filter(move |package| package["id"].as_str().is_some_and(|id| ids.contains(id)))
 }
 
 fn array(value: &Value) -> impl Iterator<Item = &Value> {
@@ -48,15 +63,25 @@ fn array(value: &Value) -> impl Iterator<Item = &Value> {
 
 fn manifest_findings(name: &str, manifest: &toml::Table) -> Vec<String> {
     let mut findings = Vec::new();
-    let inherits = manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
+    let inherits = manifest
+        .get("lints")
+        .and_then(|lints| lints.get("workspace"))
+        .and_then(toml::Value::as_bool);
     if inherits != Some(true) {
         findings.push(format!("{name} does not take the workspace's lints"));
     }
     for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-        for (dependency, value) in manifest.get(section).and_then(toml::Value::as_table).into_iter().flatten() {
+        for (dependency, value) in manifest
+            .get(section)
+            .and_then(toml::Value::as_table)
+            .into_iter()
+            .flatten()
+        {
             let shared = value.get("workspace").and_then(toml::Value::as_bool) == Some(true);
             if !shared {
-                findings.push(format!("{name} takes {dependency} by itself instead of from the workspace"));
+                findings.push(format!(
+                    "{name} takes {dependency} by itself instead of from the workspace"
+                ));
             }
         }
     }
@@ -67,9 +92,15 @@ fn manifest_findings(name: &str, manifest: &toml::Table) -> Vec<String> {
 fn direction_findings(metadata: &Value) -> Vec<String> {
     let folder = |package: &Value| {
         let manifest = package["manifest_path"].as_str().unwrap_or_default();
-        Path::new(manifest).parent().and_then(Path::parent).and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned())
+        Path::new(manifest)
+            .parent()
+            .and_then(Path::parent)
+            .and_then(Path::file_name)
+            .map(|name| name.to_string_lossy().into_owned())
     };
-    let services: BTreeSet<_> = members(metadata).filter(|package| folder(package).as_deref() == Some("services")).collect_names();
+    let services: BTreeSet<_> = members(metadata)
+        .filter(|package| folder(package).as_deref() == Some("services"))
+        .collect_names();
     let mut findings = Vec::new();
     for package in members(metadata) {
         let name = package["name"].as_str().unwrap_or_default();
@@ -77,7 +108,9 @@ fn direction_findings(metadata: &Value) -> Vec<String> {
         for dependency in array(&package["dependencies"]).filter(|_| !tests) {
             let on = dependency["name"].as_str().unwrap_or_default();
             if services.contains(on) && on != name {
-                findings.push(format!("{name} depends on the service {on}: services meet only in mesh-proto"));
+                findings.push(format!(
+                    "{name} depends on the service {on}: services meet only in mesh-proto"
+                ));
             }
         }
     }
@@ -91,29 +124,45 @@ trait Names {
 
 impl<'a, I: Iterator<Item = &'a Value>> Names for I {
     fn collect_names(self) -> BTreeSet<String> {
-        self.filter_map(|package| package["name"].as_str()).map(str::to_owned).collect()
+        self.filter_map(|package| package["name"].as_str())
+            .map(str::to_owned)
+            .collect()
     }
 }
 
 /// Returns the versions of each crate that is really built on this platform.
 fn versions(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
-    let built: BTreeSet<_> = array(&metadata["resolve"]["nodes"]).filter_map(|node| node["id"].as_str()).collect();
+    let built: BTreeSet<_> = array(&metadata["resolve"]["nodes"])
+        .filter_map(|node| node["id"].as_str())
+        .collect();
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for package in array(&metadata["packages"]).filter(|package| package["id"].as_str().is_some_and(|id| built.contains(id))) {
-        if let (Some(name), Some(version)) = (package["name"].as_str(), package["version"].as_str()) {
-            versions.entry(name.to_owned()).or_default().insert(version.to_owned());
+    for package in array(&metadata["packages"])
+        .filter(|package| package["id"].as_str().is_some_and(|id| built.contains(id)))
+    {
+        if let (Some(name), Some(version)) = (package["name"].as_str(), package["version"].as_str())
+        {
+            versions
+                .entry(name.to_owned())
+                .or_default()
+                .insert(version.to_owned());
         }
     }
     versions
 }
 
-fn duplicate_findings(versions: &BTreeMap<String, BTreeSet<String>>, listed: &BTreeMap<String, String>) -> Vec<String> {
+fn duplicate_findings(
+    versions: &BTreeMap<String, BTreeSet<String>>,
+    listed: &BTreeMap<String, String>,
+) -> Vec<String> {
     let doubled = |name: &str| versions.get(name).is_some_and(|found| found.len() > 1);
     let unknown = versions.iter().filter(|(name, found)| found.len() > 1 && !listed.contains_key(*name)).map(|(name, found)| {
         let found: Vec<_> = found.iter().map(String::as_str).collect();
         format!("{name} is built in versions {}: bring them together, or list it in {DUPLICATES} with the reason", found.join(" and "))
     });
-    let stale = listed.keys().filter(|name| !doubled(name)).map(|name| format!("{name} in {DUPLICATES} has one version now: remove it"));
+    let stale = listed
+        .keys()
+        .filter(|name| !doubled(name))
+        .map(|name| format!("{name} in {DUPLICATES} has one version now: remove it"));
     unknown.chain(stale).collect()
 }
 
@@ -123,9 +172,13 @@ mod tests {
 
     #[test]
     fn a_version_in_a_member_is_found() {
-        let manifest = "[dependencies]\nserde = \"1\"\nclap.workspace = true\n[lints]\nworkspace = true\n";
+        let manifest =
+            "[dependencies]\nserde = \"1\"\nclap.workspace = true\n[lints]\nworkspace = true\n";
         let found = manifest_findings("users", &toml::from_str(manifest).unwrap());
-        assert_eq!(found, ["users takes serde by itself instead of from the workspace"]);
+        assert_eq!(
+            found,
+            ["users takes serde by itself instead of from the workspace"]
+        );
     }
 
     #[test]

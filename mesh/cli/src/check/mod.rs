@@ -2,42 +2,78 @@
 
 mod dependencies;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
 use crate::{generate, mesh, services};
 
+/// Parts that are cargo's own work.
+const CARGO: &[(&str, &str)] = &[
+    ("format", "fmt --all --check"),
+    (
+        "lints",
+        "clippy --quiet --workspace --all-targets -- -D warnings",
+    ),
+    (
+        "docs",
+        "doc --quiet --workspace --no-deps --document-private-items",
+    ),
+];
+
 /// Checks the checkout.
 pub fn run() -> Result<ExitCode> {
     let checkout = mesh::checkout()?;
-    let cargo = |arguments: &[&str]| -> Result<Vec<String>> {
-        let mut command = services::cargo(&checkout);
-        command.args(arguments).env("RUSTDOCFLAGS", "-D warnings");
-        let passed = command.status().context("cannot run cargo")?.success();
-        Ok(if passed { Vec::new() } else { vec![format!("`cargo {}` found what is printed above", arguments.join(" "))] })
-    };
     let mut findings = Vec::new();
-    let mut part = |title: &str, found: Result<Vec<String>>| {
-        let found = found.unwrap_or_else(|error| vec![format!("{error:#}")]);
-        println!("{} {title}", if found.is_empty() { "✓" } else { "✗" });
-        findings.extend(found.into_iter().map(|finding| format!("{title}: {finding}")));
-    };
-    part("format", cargo(&["fmt", "--all", "--check"]));
-    part("dependency rules", dependencies::findings(&checkout));
-    part("lints", cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]));
-    part("docs", cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"]));
-    part("generated files", generated(&checkout));
+    for (title, command) in CARGO {
+        findings.extend(report(title, cargo(&checkout, command)));
+    }
+    findings.extend(report(
+        "dependency rules",
+        dependencies::findings(&checkout),
+    ));
+    findings.extend(report("generated files", generated(&checkout)));
     for finding in &findings {
         println!("! {finding}");
     }
-    println!("{}", if findings.is_empty() { "everything is in order" } else { "not in order yet" });
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if findings.is_empty() {
+        println!("everything is in order");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::FAILURE)
 }
 
-fn generated(checkout: &std::path::Path) -> Result<Vec<String>> {
+/// Says how a part went and returns what it found.
+fn report(title: &str, found: Result<Vec<String>>) -> Vec<String> {
+    let found = found.unwrap_or_else(|error| vec![format!("{error:#}")]);
+    println!("{} {title}", if found.is_empty() { "✓" } else { "✗" });
+    let findings = found.into_iter();
+    findings
+        .map(|finding| format!("{title}: {finding}"))
+        .collect()
+}
+
+fn cargo(checkout: &Path, arguments: &str) -> Result<Vec<String>> {
+    let mut command = services::cargo(checkout);
+    command
+        .args(arguments.split(' '))
+        .env("RUSTDOCFLAGS", "-D warnings");
+    if command.status().context("cannot run cargo")?.success() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![format!(
+        "`cargo {arguments}` found what is printed above"
+    )])
+}
+
+fn generated(checkout: &Path) -> Result<Vec<String>> {
     let table = services::table(checkout)?;
     let descriptions = generate::describe(checkout, &table)?;
     let changed = generate::differences(checkout, &descriptions, &table)?;
-    Ok(changed.into_iter().map(|path| format!("{path} is not what the code says: run `cargo mesh generate`")).collect())
+    let advice = "is not what the code says: run `cargo mesh generate`";
+    Ok(changed
+        .into_iter()
+        .map(|path| format!("{path} {advice}"))
+        .collect())
 }

