@@ -214,6 +214,7 @@ impl<S: Service> App<S> {
         } = self;
         let bounds = Bounds {
             connections: context.settings.max_connections,
+            headers: Duration::from_secs(context.settings.header_timeout_seconds),
             drain: Duration::from_secs(context.settings.drain_seconds),
         };
         let gate = admin::Gate::default();
@@ -223,6 +224,7 @@ impl<S: Service> App<S> {
             Bounds {
                 connections: 64,
                 drain: Duration::ZERO,
+                ..bounds
             },
             context.shutdown.clone(),
             move |request| admin::handle(Arc::clone(&admin_service), admin_gate.clone(), request),
@@ -298,6 +300,7 @@ fn front<S: Service>(service: &Arc<S>, context: &Context) -> Front {
         state: Arc::clone(service),
         tokens: Arc::clone(&context.tokens),
         routes: S::routes().into_iter().map(Arc::new).collect(),
+        body_deadline: Duration::from_secs(context.settings.body_timeout_seconds),
     };
     Front::new(
         rest.filter(),

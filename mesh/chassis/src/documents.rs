@@ -3,12 +3,23 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use mongodb::{Client, Database, bson::doc, error::ErrorKind, options::ClientOptions};
+use mongodb::{
+    Client, Collection, Database,
+    bson::doc,
+    error::{ErrorKind, WriteFailure},
+    options::ClientOptions,
+};
+use serde::Serialize;
+use tracing::Instrument as _;
 
 use crate::{Context, Error};
 
 /// A store that is not found within this time is away: the answer is 503.
 const SELECTION_TIMEOUT: Duration = Duration::from_secs(1);
+/// What one operation may take: the driver itself waits for ever for a server that hangs.
+const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
+/// The server's code for an `_id`, or another unique value, that is taken.
+const DUPLICATE_KEY: i32 = 11_000;
 
 /// Opens database `name` at `url` (`mongodb://…`). Hosts in Consul's zone are looked up.
 ///
@@ -35,8 +46,56 @@ pub async fn connect(context: &Context, url: &str, name: &str) -> anyhow::Result
 /// # Errors
 /// 503 when it does not.
 pub async fn ping(database: &Database) -> Result<(), Error> {
-    database.run_command(doc! { "ping": 1 }).await?;
+    run("ping", database.run_command(doc! { "ping": 1 })).await?;
     Ok(())
+}
+
+/// Runs one operation with a deadline and in a span, `db.<name>`.
+///
+/// # Errors
+/// 503 when the store is away or too slow, else 500.
+pub async fn run<T>(
+    name: &'static str,
+    operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
+) -> Result<T, Error> {
+    let span = tracing::info_span!(
+        "db",
+        otel.name = format!("db.{name}"),
+        otel.kind = "client",
+        db.system = "mongodb"
+    );
+    let operation = operation.into_future().instrument(span);
+    match tokio::time::timeout(OPERATION_DEADLINE, operation).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Error::unavailable("The store is too slow; try again")
+            .caused_by(anyhow::anyhow!("{name}: no answer in time"))),
+    }
+}
+
+/// Inserts a document; `false` when its `_id`, or another unique value, is taken.
+///
+/// # Errors
+/// As [`run`].
+pub async fn insert<T: Serialize + Send + Sync>(
+    name: &'static str,
+    collection: &Collection<T>,
+    document: &T,
+) -> Result<bool, Error> {
+    let insert = async {
+        match collection.insert_one(document).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_duplicate(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    };
+    run(name, insert).await
+}
+
+fn is_duplicate(error: &mongodb::error::Error) -> bool {
+    matches!(
+        *error.kind,
+        ErrorKind::Write(WriteFailure::WriteError(ref failure)) if failure.code == DUPLICATE_KEY
+    )
 }
 
 /// What a failure of the store means to the caller: 503 when the store is away, else 500.

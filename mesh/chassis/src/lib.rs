@@ -15,6 +15,7 @@ mod follow;
 mod front;
 mod openapi;
 mod page;
+mod patience;
 mod request;
 mod rest;
 mod route;

@@ -10,9 +10,6 @@ use warp::{Filter, Reply as _, filters::BoxedFilter, path::FullPath, reply::Resp
 
 use crate::{Auth, Code, Error, Request, Route, Tokens, request::unsupported, route::Segment};
 
-/// The longest that a request body may take to arrive.
-const BODY_DEADLINE: Duration = Duration::from_secs(15);
-
 /// The template of the route that answered, for labels and span names.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Template(pub(crate) &'static str);
@@ -23,6 +20,8 @@ pub(crate) struct Rest<S> {
     pub(crate) state: Arc<S>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) routes: Vec<Arc<Route<S>>>,
+    /// The longest that a request body may take to arrive.
+    pub(crate) body_deadline: Duration,
 }
 
 /// What every route needs of a request, beside its path.
@@ -101,7 +100,8 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
         // Who is asking comes before what is asked: a body without a token is not even read.
         request.identity = self.tokens.identify(route.auth, &request.headers)?;
         if route.body.is_some() {
-            request.body = receive(&request.headers, body, route.body_limit).await?;
+            request.body =
+                receive(&request.headers, body, route.body_limit, self.body_deadline).await?;
         }
         (route.endpoint)(Arc::clone(&self.state), request)
             .await
@@ -185,6 +185,7 @@ async fn receive(
     headers: &HeaderMap,
     body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
     limit: usize,
+    deadline: Duration,
 ) -> Result<Bytes, Error> {
     if headers
         .get(header::CONTENT_ENCODING)
@@ -214,7 +215,7 @@ async fn receive(
             collected.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));
             Ok(collected)
         });
-    match tokio::time::timeout(BODY_DEADLINE, collected).await {
+    match tokio::time::timeout(deadline, collected).await {
         Ok(collected) => collected.map(BytesMut::freeze),
         Err(_) => Err(Error::new(
             Code::Timeout,

@@ -17,10 +17,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::front::Body;
+use crate::{
+    front::Body,
+    patience::{Patient, Progress},
+};
 
-/// Headers that are not complete by then end the connection (slow-header attacks).
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection may idle for longer than any proxy pools it: the proxy then closes it, not we.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(65 * 60);
 /// An HTTP/2 peer that does not answer pings is gone.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,6 +37,8 @@ const MAX_HEADER_BYTES: u32 = 32 * 1024;
 pub(crate) struct Bounds {
     /// Connections open at once; more wait in the kernel's queue.
     pub(crate) connections: usize,
+    /// Headers that are not complete by then end the connection (slow-header attacks).
+    pub(crate) headers: Duration,
     /// What open requests get to finish once `shutdown` is called.
     pub(crate) drain: Duration,
 }
@@ -60,9 +65,16 @@ pub(crate) async fn serve<F, R>(
             continue;
         };
         let handle = handle.clone();
+        let progress = Arc::new(Progress::default());
+        let stream = Patient::new(stream, Arc::clone(&progress), bounds.headers);
         let service = service_fn(move |request| {
-            let reply = handle(request);
-            async move { Ok::<_, Infallible>(reply.await) }
+            progress.begin();
+            let (reply, progress) = (handle(request), Arc::clone(&progress));
+            async move {
+                let response = reply.await;
+                progress.answer(response.status());
+                Ok::<_, Infallible>(response)
+            }
         });
         let builder = Arc::clone(&builder);
         let connection = builder
@@ -110,7 +122,7 @@ fn connection_builder() -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(IDLE_TIMEOUT)
         .max_buf_size(64 * 1024)
         .http2()
         .timer(TokioTimer::new())

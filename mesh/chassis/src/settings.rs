@@ -94,7 +94,7 @@ pub struct Settings {
     /// Folder of the Unix sockets on which the sidecar listens for calls to peers, `<peer>.sock`
     #[arg(long, env = "UPSTREAMS_DIR")]
     pub upstreams_dir: Option<PathBuf>,
-    /// Peers reached by URL instead of a socket: `users=http://127.0.0.1:9001,…`
+    /// Peers reached by URL instead of a socket: `users=http://127.0.0.1:9001,…`; the last one counts
     #[arg(long, env = "UPSTREAM_URLS", value_delimiter = ',', value_parser = peer_url)]
     pub upstream_urls: Vec<(String, String)>,
     /// OTLP/gRPC endpoint for traces; none switches them off
@@ -124,6 +124,12 @@ pub struct Settings {
     /// Connections open at once, before more have to wait
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 2048)]
     pub max_connections: usize,
+    /// Seconds that the headers of a request may take to arrive
+    #[arg(long, env = "HEADER_TIMEOUT_SECONDS", default_value_t = 10)]
+    pub header_timeout_seconds: u64,
+    /// Seconds that the body of a request may take to arrive
+    #[arg(long, env = "BODY_TIMEOUT_SECONDS", default_value_t = 15)]
+    pub body_timeout_seconds: u64,
     /// Seconds that open requests get to finish at shutdown
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 10)]
     pub drain_seconds: u64,
@@ -174,7 +180,7 @@ impl Settings {
         let url = self
             .upstream_urls
             .iter()
-            .find(|(name, _)| name == peer)
+            .rfind(|(name, _)| name == peer)
             .map(|(_, url)| Address::Url(url.clone()));
         url.or_else(|| self.socket(peer).map(Address::Socket))
     }

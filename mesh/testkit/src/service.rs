@@ -53,6 +53,7 @@ impl<S: Service> TestService<S> {
     /// # Panics
     /// As [`TestService::start`].
     pub async fn start_in(data: Arc<TempDir>, flags: &[&str]) -> Self {
+        telemetry::metrics::install().expect("no other recorder is installed");
         let data_dir = data.path().display().to_string();
         let fixed = [
             "--registration",
@@ -65,6 +66,9 @@ impl<S: Service> TestService<S> {
             "127.0.0.1:0",
             "--drain-seconds",
             "2",
+            // Port 1 is never ours: nobody answers, unless the test says who.
+            "--upstream-urls",
+            "users=http://127.0.0.1:1",
         ];
         let parsed = Flags::<S::Settings>::try_parse_from(fixed.iter().chain(flags))
             .unwrap_or_else(|error| panic!("{error}"));
@@ -105,6 +109,11 @@ impl<S: Service> TestService<S> {
             data,
         };
         eventually("readiness", || async {
+            let ended = started
+                .running
+                .as_ref()
+                .is_some_and(JoinHandle::is_finished);
+            assert!(!ended, "the service ended at once");
             match started
                 .client
                 .get(format!("http://{admin}/readyz"))

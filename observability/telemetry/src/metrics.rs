@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
-static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+static HANDLE: OnceLock<Result<PrometheusHandle, BuildError>> = OnceLock::new();
 
 /// Upper bounds of every `*_seconds` histogram, from a cache hit to the longest deadline.
 /// The objectives' alert rules name the same bounds.
@@ -17,22 +17,22 @@ pub const SECONDS_BUCKETS: [f64; 14] = [
 /// # Errors
 /// When another recorder is installed already.
 pub fn install() -> anyhow::Result<()> {
-    if HANDLE.get().is_none() {
-        let handle = PrometheusBuilder::new()
+    let builder = || {
+        PrometheusBuilder::new()
             .set_buckets(&SECONDS_BUCKETS)?
-            .install_recorder()?;
-        let _ = HANDLE.set(handle);
+            .install_recorder()
+    };
+    match HANDLE.get_or_init(builder) {
+        Ok(_) => Ok(()),
+        Err(error) => anyhow::bail!("no metrics: {error}"),
     }
-    Ok(())
 }
 
 /// The metrics in the Prometheus text format; empty before [`install`].
 pub fn render() -> String {
-    HANDLE
-        .get()
-        .map(|handle| {
-            handle.run_upkeep();
-            handle.render()
-        })
-        .unwrap_or_default()
+    let Some(Ok(handle)) = HANDLE.get() else {
+        return String::new();
+    };
+    handle.run_upkeep();
+    handle.render()
 }

@@ -1,0 +1,72 @@
+//! A service that says back what it is told, and answers `/slow` when the test says so.
+
+use std::sync::Arc;
+
+use mesh_chassis::{Answer, Auth, Context, Error, Page, Request, Route, Service, Text};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct Settings {}
+
+#[derive(Debug)]
+pub struct Echo {
+    /// A permit for each `/slow` that may be answered.
+    pub go: Semaphore,
+    /// A permit for each `/slow` that has arrived.
+    pub arrived: Semaphore,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Said {
+    text: Text<1, 20>,
+}
+
+impl Service for Echo {
+    const NAME: &'static str = "echo";
+    const DESCRIPTION: &'static str = "Says back what it is told";
+    type Settings = Settings;
+
+    fn routes() -> Vec<Route<Self>> {
+        vec![
+            Route::post("/echo", echo).auth(Auth::None),
+            Route::post("/private", echo),
+            Route::get("/slow", slow),
+            Route::get("/numbers", numbers).paged(),
+            Route::get("/things/{name}", thing),
+        ]
+    }
+
+    async fn build(_: Settings, _: &Context) -> anyhow::Result<Self> {
+        Ok(Self {
+            go: Semaphore::new(0),
+            arrived: Semaphore::new(0),
+        })
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+async fn echo(_: Arc<Echo>, _: Request, said: Said) -> Result<Answer<Said>, Error> {
+    Ok(said.into())
+}
+
+async fn slow(echo: Arc<Echo>, _: Request) -> Result<Answer<String>, Error> {
+    echo.arrived.add_permits(1);
+    echo.go.acquire().await.map_err(Error::internal)?.forget();
+    Ok("at last".to_owned().into())
+}
+
+async fn numbers(_: Arc<Echo>, request: Request) -> Result<Answer<Vec<i64>>, Error> {
+    let page: Page<i64> = request.page()?;
+    let rows =
+        (page.after.map_or(0, |last| last + 1)..5).take(usize::try_from(page.fetch()).unwrap_or(0));
+    page.answer(&request, rows.collect(), |number| *number, |number| number)
+}
+
+async fn thing(_: Arc<Echo>, request: Request) -> Result<Answer<String>, Error> {
+    Ok(request.param::<String>("name")?.into())
+}
