@@ -23,6 +23,7 @@ mod processes;
 mod progress;
 mod proxy;
 mod random;
+mod ready;
 mod secrets;
 mod services;
 mod setup;

@@ -15,8 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::mesh::Mesh;
 use crate::progress::Step;
-use crate::up::INTERRUPTED;
-use crate::{compose, down, ports, processes, secrets, services, tools, up};
+use crate::ready::{INTERRUPTED, stop_when_interrupted};
+use crate::{compose, down, ports, processes, ready, secrets, services, tools, up};
 
 /// What is tested.
 #[derive(Args)]
@@ -99,16 +99,9 @@ fn tested(mesh: &Mesh, arguments: &[String]) -> Result<Counts> {
     init_postgres(mesh)?;
     stop_when_interrupted()?;
     up::start(mesh)?;
-    up::wait(mesh, &descriptions)?;
+    ready::wait(mesh, &descriptions)?;
     wait_for_postgres(mesh)?;
     cargo_test(mesh, arguments, &[])
-}
-
-fn stop_when_interrupted() -> Result<()> {
-    if INTERRUPTED.load(Ordering::Relaxed) {
-        bail!("interrupted");
-    }
-    Ok(())
 }
 
 /// What the runs of all test programs add up to.

@@ -1,23 +1,18 @@
 //! `cargo mesh up`: from whatever state there is to a mesh whose every service answers through the ingress.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::Value;
 
-use crate::consul::Consul;
-use crate::http::{self, Target};
 use crate::mesh::Mesh;
 use crate::progress::Step;
 use crate::services::{self, Description};
 use crate::supervisor::{self, Supervisor};
-use crate::{compose, down, generate, logs, processes, tools};
+use crate::{compose, down, generate, processes, ready, secrets, tools};
 
 /// How the mesh is started.
 #[derive(Args)]
@@ -29,14 +24,6 @@ pub struct Options {
     #[arg(long = "port", value_name = "NAME=NUMBER", value_parser = named_port)]
     ports: Vec<(String, u16)>,
 }
-
-/// Set when a person or a machine asks this program to end.
-pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// How long a mesh may take until every service answers.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// How often a process may be started again before that counts as failure.
-const MANY_RESTARTS: u32 = 6;
 
 fn named_port(text: &str) -> Result<(String, u16)> {
     let (name, port) = text.split_once('=').context("write it as NAME=NUMBER")?;
@@ -62,7 +49,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let _alone = lock(&mesh)?;
     let descriptions = prepare(&mesh, false)?;
     start(&mesh)?;
-    wait(&mesh, &descriptions)?;
+    ready::wait(&mesh, &descriptions)?;
     print(&mesh, &descriptions);
     Ok(ExitCode::SUCCESS)
 }
@@ -136,7 +123,7 @@ pub fn start(mesh: &Mesh) -> Result<()> {
         let _ = fs::remove_dir_all(&mesh.run);
         let _ = fs::remove_dir_all(mesh.state.join("proxies"));
     }
-    crate::secrets::private_folder(&mesh.run)?;
+    secrets::private_folder(&mesh.run)?;
     let settings = compose::write(mesh)?;
     mesh.save()?;
     if !alive || moved {
@@ -155,148 +142,6 @@ pub fn start(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-/// Waits until everything answers, or says in one sentence what does not.
-pub fn wait(mesh: &Mesh, descriptions: &[Description]) -> Result<()> {
-    let mut step = Step::start("starting the mesh");
-    let supervisor = Supervisor::of(mesh);
-    let consul = Consul::new(mesh.port("consul_http"), mesh.secrets()?.get("management")?);
-    let restarts: BTreeMap<_, _> = supervisor
-        .processes()?
-        .into_iter()
-        .map(|process| (process.name, process.restarts))
-        .collect();
-    let deadline = Instant::now() + PATIENCE;
-    while let Some(missing) = missing(mesh, descriptions, &consul) {
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            bail!("interrupted");
-        }
-        step.note(&missing.why);
-        for process in supervisor
-            .processes()
-            .context("the supervisor ended: run `cargo mesh up` again")?
-        {
-            let before = restarts.get(&process.name).copied().unwrap_or(0);
-            if process.restarts >= before + MANY_RESTARTS {
-                bail!(
-                    "{} ends again and again (exit code {}); the last lines of its log:\n{}",
-                    process.name,
-                    process.exit_code,
-                    last_lines(mesh, &process.name)
-                );
-            }
-        }
-        if Instant::now() > deadline {
-            let process = &missing.process;
-            bail!(
-                "{} after {} s: look at `cargo mesh logs {process}`; its last lines:\n{}",
-                missing.why,
-                PATIENCE.as_secs(),
-                last_lines(mesh, process)
-            );
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    step.done();
-    Ok(())
-}
-
-fn last_lines(mesh: &Mesh, process: &str) -> String {
-    let lines = logs::tail(&mesh.log(process), 10);
-    if lines.is_empty() {
-        "  (nothing)".to_owned()
-    } else {
-        lines
-            .iter()
-            .map(|line| format!("  {line}"))
-            .collect::<Vec<_>>()
-            .join("\n")
-    }
-}
-
-/// What is still waited for, and whose log tells more.
-struct Missing {
-    process: String,
-    why: String,
-}
-
-fn missing(mesh: &Mesh, descriptions: &[Description], consul: &Consul) -> Option<Missing> {
-    let missing = |process: &str, why: String| {
-        Some(Missing {
-            process: process.to_owned(),
-            why,
-        })
-    };
-    for (process, port) in [
-        ("redis", "redis"),
-        ("documents", "documents"),
-        ("jaeger", "otlp"),
-        ("prometheus", "prometheus"),
-    ] {
-        if crate::ports::is_free(mesh.port(port)) {
-            return missing(process, format!("{process} does not listen"));
-        }
-    }
-    if http::get(&Target::Port(mesh.port("consul_http")), "/v1/status/leader").is_err() {
-        return missing("consul", "consul does not answer".to_owned());
-    }
-    for (service, entry) in mesh.table().ok()? {
-        let wanted = usize::from(entry.instances);
-        let healthy = consul.read(&format!("/v1/health/connect/{service}?passing=true"));
-        let healthy = healthy
-            .ok()
-            .and_then(|list| list.as_array().map(Vec::len))
-            .unwrap_or(0);
-        if healthy < wanted {
-            return missing(
-                &format!("{service}-1"),
-                format!("{service} is not ready ({healthy} of {wanted} instances in Consul)"),
-            );
-        }
-    }
-    let unanswered = descriptions
-        .iter()
-        .find_map(|service| Some((service, unanswered(mesh, service)?)));
-    unanswered.and_then(|(service, why)| {
-        missing(
-            "ingress",
-            format!(
-                "{} does not answer through the ingress ({why})",
-                service.name
-            ),
-        )
-    })
-}
-
-/// Returns why a service does not answer through the ingress, or nothing when it does.
-fn unanswered(mesh: &Mesh, service: &Description) -> Option<String> {
-    let path = probe_path(service)?;
-    match http::get(&Target::Port(mesh.port("ingress")), &path) {
-        Ok(answer)
-            if answer.header("x-envoy-upstream-service-time").is_some()
-                && answer.status < 500
-                && answer.status != 403 =>
-        {
-            None
-        }
-        Ok(answer) => Some(format!("GET {path} is answered {}", answer.status)),
-        Err(error) => Some(format!("GET {path}: {error}")),
-    }
-}
-
-/// Returns a path that the service answers to GET, the simplest one it has.
-fn probe_path(service: &Description) -> Option<String> {
-    let routes = service.routes.iter().filter(|route| route.method == "GET");
-    let route = routes.min_by_key(|route| (route.params.len(), route.template.len()))?;
-    let mut path = route.template.clone();
-    for (name, kind) in &route.params {
-        path = path.replace(
-            &format!("{{{name}}}"),
-            if kind == "integer" { "1" } else { "x" },
-        );
-    }
-    Some(path)
-}
-
 fn print(mesh: &Mesh, descriptions: &[Description]) {
     let http = |name: &str| format!("http://127.0.0.1:{}", mesh.port(name));
     println!("the mesh is up");
@@ -310,15 +155,13 @@ fn print(mesh: &Mesh, descriptions: &[Description]) {
     println!("  prometheus  {}/targets", http("prometheus"));
     println!("try");
     for service in descriptions {
-        if let Some(path) = probe_path(service) {
+        if let Some(path) = ready::probe_path(service) {
             println!("  curl -i {}{path}", http("ingress"));
         }
     }
     if descriptions.iter().any(|service| service.name == "users") {
-        let person = Value::from(
-            r#"{"name":"Ada","email":"ada@example.org","password":"correct horse battery"}"#,
-        );
-        let person = person.as_str().unwrap_or_default();
+        let person =
+            r#"{"name":"Ada","email":"ada@example.org","password":"correct horse battery"}"#;
         println!(
             "  curl -i {}/api/users/register -H 'content-type: application/json' -d '{person}'",
             http("ingress")
@@ -328,22 +171,7 @@ fn print(mesh: &Mesh, descriptions: &[Description]) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn the_probe_takes_the_simplest_route_and_fills_it() {
-        let service: Description = serde_json::from_value(json!({
-            "name": "users",
-            "routes": [
-                { "method": "POST", "template": "/a" },
-                { "method": "GET", "template": "/users/{id}/{name}", "params": { "id": "integer", "name": "string" } },
-            ],
-        }))
-        .unwrap();
-        assert_eq!(probe_path(&service).as_deref(), Some("/users/1/x"));
-    }
 
     #[test]
     fn a_port_is_named() {

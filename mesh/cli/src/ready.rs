@@ -1,0 +1,262 @@
+//! Waits until every part of a mesh answers, or says in one sentence which does not.
+
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::consul::Consul;
+use crate::http::{self, Target};
+use crate::logs;
+use crate::mesh::Mesh;
+use crate::ports;
+use crate::progress::Step;
+use crate::services::{self, Description, Table};
+use crate::supervisor::{Process, Supervisor};
+
+/// Set when a person or a machine asks this program to end.
+pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// How long a mesh may take until every service answers.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// How often a process may be started again before that counts as failure.
+const MANY_RESTARTS: u32 = 6;
+/// Programs that listen on a port of their own.
+const LISTENERS: &[(&str, &str)] = &[
+    ("redis", "redis"),
+    ("documents", "documents"),
+    ("jaeger", "otlp"),
+    ("prometheus", "prometheus"),
+    ("consul", "consul_http"),
+];
+
+/// What is still waited for, and whose log tells more.
+struct Missing {
+    process: String,
+    why: String,
+}
+
+fn missing(process: impl Into<String>, why: impl Into<String>) -> Missing {
+    Missing {
+        process: process.into(),
+        why: why.into(),
+    }
+}
+
+/// Everything that the waiting asks.
+struct Watch<'a> {
+    mesh: &'a Mesh,
+    table: Table,
+    descriptions: &'a [Description],
+    consul: Consul,
+    supervisor: Supervisor,
+}
+
+/// Waits until everything answers.
+pub fn wait(mesh: &Mesh, descriptions: &[Description]) -> Result<()> {
+    let mut step = Step::start("starting the mesh");
+    let token = mesh.secrets()?.get("management")?;
+    let watch = Watch {
+        mesh,
+        table: mesh.table()?,
+        descriptions,
+        consul: Consul::new(mesh.port("consul_http"), token),
+        supervisor: Supervisor::of(mesh),
+    };
+    let before = watch.restarts()?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let processes = watch.processes()?;
+        let Some(missing) = watch.missing(&processes) else {
+            break;
+        };
+        stop_when_interrupted()?;
+        step.note(&missing.why);
+        fail_when_ending_again(mesh, &processes, &before)?;
+        if Instant::now() > deadline {
+            let (Missing { process, why }, seconds) = (&missing, PATIENCE.as_secs());
+            let last = last_lines(mesh, process);
+            bail!(
+                "{why} after {seconds} s: look at `cargo mesh logs {process}`; it ends with\n{last}"
+            );
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    step.done();
+    Ok(())
+}
+
+/// Fails once this program was asked to end.
+pub fn stop_when_interrupted() -> Result<()> {
+    if INTERRUPTED.load(Ordering::Relaxed) {
+        bail!("interrupted");
+    }
+    Ok(())
+}
+
+fn fail_when_ending_again(
+    mesh: &Mesh,
+    processes: &[Process],
+    before: &BTreeMap<String, u32>,
+) -> Result<()> {
+    let many = |process: &&Process| {
+        process.restarts >= before.get(&process.name).unwrap_or(&0) + MANY_RESTARTS
+    };
+    let Some(process) = processes.iter().find(many) else {
+        return Ok(());
+    };
+    let (name, code, last) = (
+        &process.name,
+        process.exit_code,
+        last_lines(mesh, &process.name),
+    );
+    bail!("{name} ends again and again (exit code {code}); its log ends with\n{last}")
+}
+
+fn last_lines(mesh: &Mesh, process: &str) -> String {
+    let lines = logs::tail(&mesh.log(process), 10);
+    if lines.is_empty() {
+        return "  (nothing)".to_owned();
+    }
+    lines
+        .iter()
+        .map(|line| format!("  {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+impl Watch<'_> {
+    fn processes(&self) -> Result<Vec<Process>> {
+        let processes = self.supervisor.processes();
+        processes.context("the supervisor ended: run `cargo mesh up` again")
+    }
+
+    fn restarts(&self) -> Result<BTreeMap<String, u32>> {
+        let processes = self.processes()?.into_iter();
+        Ok(processes
+            .map(|process| (process.name, process.restarts))
+            .collect())
+    }
+
+    fn missing(&self, processes: &[Process]) -> Option<Missing> {
+        unapplied(processes)
+            .or_else(|| self.silent_program())
+            .or_else(|| self.unhealthy_service())
+            .or_else(|| self.closed_upstream())
+            .or_else(|| self.unanswered_service())
+    }
+
+    fn silent_program(&self) -> Option<Missing> {
+        let silent = |(_, port): &&(&str, &str)| ports::is_free(self.mesh.port(port));
+        let (process, _) = LISTENERS.iter().find(silent)?;
+        Some(missing(*process, format!("{process} does not listen")))
+    }
+
+    fn unhealthy_service(&self) -> Option<Missing> {
+        self.table.iter().find_map(|(service, entry)| {
+            let wanted = usize::from(entry.instances);
+            let path = format!("/v1/health/connect/{service}?passing=true");
+            let healthy = self.consul.read(&path).ok();
+            let found = healthy
+                .as_ref()
+                .and_then(Value::as_array)
+                .map_or(0, Vec::len);
+            if found >= wanted {
+                return None;
+            }
+            let why = format!("{service} is not ready ({found} of {wanted} instances in Consul)");
+            Some(missing(format!("{service}-1"), why))
+        })
+    }
+
+    /// Looks for a sidecar that does not listen yet for calls of its service to a peer.
+    fn closed_upstream(&self) -> Option<Missing> {
+        self.descriptions.iter().find_map(|service| {
+            let entry = self.table.get(&service.name)?;
+            let instances = services::instances(&service.name, entry);
+            let pairs = instances
+                .iter()
+                .flat_map(|instance| service.calls.iter().map(move |call| (instance, call)));
+            let socket = |instance: &str, peer: &str| {
+                self.mesh.run.join(instance).join(format!("{peer}.sock"))
+            };
+            let mut closed = pairs.filter(|(instance, call)| {
+                UnixStream::connect(socket(instance, &call.service)).is_err()
+            });
+            let (instance, call) = closed.next()?;
+            let why = format!(
+                "the sidecar of {instance} does not listen for calls to {}",
+                call.service
+            );
+            Some(missing(format!("{instance}-envoy"), why))
+        })
+    }
+
+    fn unanswered_service(&self) -> Option<Missing> {
+        self.descriptions.iter().find_map(|service| {
+            let why = self.unanswered(service)?;
+            let name = &service.name;
+            Some(missing(
+                "ingress",
+                format!("{name} does not answer through the ingress ({why})"),
+            ))
+        })
+    }
+
+    /// Returns why a service does not answer through the ingress, or nothing when it does.
+    fn unanswered(&self, service: &Description) -> Option<String> {
+        let path = probe_path(service)?;
+        match http::get(&Target::Port(self.mesh.port("ingress")), &path) {
+            Ok(answer) if is_from_service(&answer) => None,
+            Ok(answer) => Some(format!("GET {path} is answered {}", answer.status)),
+            Err(error) => Some(format!("GET {path}: {error}")),
+        }
+    }
+}
+
+fn unapplied(processes: &[Process]) -> Option<Missing> {
+    let setup = processes.iter().find(|process| process.name == "setup")?;
+    let applied = setup.status == "Completed" && setup.exit_code == 0;
+    (!applied).then(|| missing("setup", "Consul does not have its settings"))
+}
+
+/// Tells a service's answer from one that a proxy made: refused by an intention, no route, nobody there.
+fn is_from_service(answer: &http::Answer) -> bool {
+    let passed_on = answer.header("x-envoy-upstream-service-time").is_some();
+    passed_on && answer.status < 500 && answer.status != 403
+}
+
+/// Returns a path that the service answers to GET, the simplest one it has.
+pub fn probe_path(service: &Description) -> Option<String> {
+    let routes = service.routes.iter().filter(|route| route.method == "GET");
+    let route = routes.min_by_key(|route| (route.params.len(), route.template.len()))?;
+    let mut path = route.template.clone();
+    for (name, kind) in &route.params {
+        let value = if kind == "integer" { "1" } else { "x" };
+        path = path.replace(&format!("{{{name}}}"), value);
+    }
+    Some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_probe_takes_the_simplest_route_and_fills_it() {
+        let service: Description = serde_json::from_value(json!({
+            "name": "users",
+            "routes": [
+                { "method": "POST", "template": "/a" },
+                { "method": "GET", "template": "/users/{id}/{name}", "params": { "id": "integer", "name": "string" } },
+            ],
+        }))
+        .unwrap();
+        assert_eq!(probe_path(&service).as_deref(), Some("/users/1/x"));
+    }
+}
