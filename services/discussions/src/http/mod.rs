@@ -1,0 +1,135 @@
+//! The REST face: the route table, and what several resources share.
+
+mod comments;
+mod posts;
+mod topics;
+
+use chassis::{Auth, Code, Error, Request, Route};
+use http::Method;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{Discussions, clients::Author, model::PostId};
+
+type Answered<T> = Result<chassis::Answer<T>, Error>;
+
+pub(crate) fn routes() -> Vec<Route<Discussions>> {
+    let mut routes = post_routes();
+    routes.extend(comment_routes());
+    routes.extend(topic_routes());
+    routes
+}
+
+fn post_routes() -> Vec<Route<Discussions>> {
+    vec![
+        Route::post("/api/posts", posts::create)
+            .summary("Writes a post")
+            .fails(&[Code::Forbidden]),
+        Route::get("/api/posts", posts::list)
+            .summary("Lists posts, newest first")
+            .query("user_id", "Only posts of this author")
+            .query(
+                "car_model",
+                "Only posts about this car, written in any case",
+            )
+            .query(
+                "kind",
+                "Only posts of this kind: recommendation, review, tip or news",
+            )
+            .paged(),
+        Route::get("/api/posts/{post_id}", posts::show)
+            .summary("Shows a post with its newest comments, 200 at most"),
+        Route::put("/api/posts/{post_id}", posts::change)
+            .summary("Changes an own post")
+            .fails(&[Code::Forbidden]),
+        Route::delete("/api/posts/{post_id}", posts::remove)
+            .summary("Deletes an own post with its comments")
+            .fails(&[Code::Forbidden]),
+    ]
+}
+
+fn comment_routes() -> Vec<Route<Discussions>> {
+    vec![
+        Route::post("/api/posts/{post_id}/comments", comments::create)
+            .summary("Comments on a post")
+            .fails(&[Code::Forbidden]),
+        Route::get("/api/posts/{post_id}/comments", comments::list)
+            .summary("Lists the comments on a post, newest first")
+            .paged(),
+        Route::put(
+            "/api/posts/{post_id}/comments/{comment_id}",
+            comments::change,
+        )
+        .summary("Changes an own comment")
+        .fails(&[Code::Forbidden]),
+        Route::delete(
+            "/api/posts/{post_id}/comments/{comment_id}",
+            comments::remove,
+        )
+        .summary("Deletes an own comment")
+        .fails(&[Code::Forbidden]),
+    ]
+}
+
+fn topic_routes() -> Vec<Route<Discussions>> {
+    const SUBSCRIPTION: &str = "/api/topics/{car_model}/subscription";
+    vec![
+        Route::without_body(Method::PUT, SUBSCRIPTION, topics::subscribe)
+            .summary("Subscribes to new posts about a car")
+            .auth(Auth::Required),
+        Route::delete(SUBSCRIPTION, topics::unsubscribe)
+            .summary("Ends a subscription to new posts about a car"),
+        Route::get("/api/users/me/subscriptions", topics::list)
+            .summary("Lists one's own subscriptions, newest first")
+            .auth(Auth::Required)
+            .paged(),
+    ]
+}
+
+/// The post that the path names; 404 when it cannot be an id.
+fn post_id(request: &Request) -> Result<PostId, Error> {
+    request
+        .param("post_id")
+        .map_err(|_| Error::not_found("Post not found"))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct MessageResponse {
+    message: String,
+}
+
+impl MessageResponse {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+}
+
+/// Who wrote it; absent while `users` does not answer.
+#[derive(Debug, Serialize, ToSchema)]
+struct AuthorResponse {
+    user_id: i64,
+    username: String,
+    name: String,
+}
+
+impl From<&Author> for AuthorResponse {
+    fn from(author: &Author) -> Self {
+        Self {
+            user_id: author.user_id,
+            username: author.username.clone(),
+            name: author.name.clone(),
+        }
+    }
+}
+
+/// Refuses a `user_id` in a body that is not the caller's own (D6).
+fn require_own_id(named: Option<i64>, caller: i64) -> Result<(), Error> {
+    match named {
+        Some(named) if named != caller => {
+            Err(Error::forbidden("user_id must be your own, or left out"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,223 @@
+//! Posts (S0-06 to S0-10, D10).
+
+use std::sync::Arc;
+
+use chassis::{Answer, Error, MAX_LIMIT, Page, Request, clock};
+use http::{HeaderValue, header};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Answered, AuthorResponse, MessageResponse, comments::CommentResponse, post_id, require_own_id,
+};
+use crate::{
+    Discussions,
+    clients::AuthorsById,
+    model::{CarModel, Change, Content, Draft, Kind, Post, PostId, Rating, Title},
+    store::Filter,
+};
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct CreatePostRequest {
+    /// Whose post it is: the caller's own id, or nothing.
+    user_id: Option<i64>,
+    title: Title,
+    content: Content,
+    car_model: CarModel,
+    #[serde(default)]
+    kind: Option<Kind>,
+    #[serde(default)]
+    rating: Option<Rating>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CreatedResponse {
+    post_id: String,
+    message: &'static str,
+}
+
+/// S0-06
+pub(super) async fn create(
+    discussions: Arc<Discussions>,
+    request: Request,
+    body: CreatePostRequest,
+) -> Answered<CreatedResponse> {
+    let author = request.caller()?.user_id;
+    require_own_id(body.user_id, author)?;
+    discussions.authors.require(author).await?;
+    let draft = Draft {
+        title: body.title,
+        content: body.content,
+        car_model: body.car_model,
+        kind: body.kind.unwrap_or_default(),
+        rating: body.rating,
+    };
+    let post = Post::new(draft, author, clock::now());
+    let post_id = post.id.to_string();
+    discussions.directory.insert(post).await?;
+    let location =
+        HeaderValue::try_from(format!("/api/posts/{post_id}")).map_err(Error::internal)?;
+    let created = CreatedResponse {
+        post_id,
+        message: "Post created successfully.",
+    };
+    Ok(Answer::from(created).header(header::LOCATION, location))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PostResponse {
+    post_id: String,
+    user_id: i64,
+    title: String,
+    content: String,
+    car_model: String,
+    timestamp: String,
+    kind: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rating: Option<Rating>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<AuthorResponse>,
+}
+
+impl PostResponse {
+    fn new(post: &Post, authors: &AuthorsById) -> Self {
+        Self {
+            post_id: post.id.to_string(),
+            user_id: post.user_id,
+            title: post.title.clone(),
+            content: post.content.clone(),
+            car_model: post.car_model.clone(),
+            timestamp: clock::text(post.created_at),
+            kind: post.kind,
+            rating: post.rating,
+            updated_at: post.updated_at.map(clock::text),
+            author: authors.get(&post.user_id).map(AuthorResponse::from),
+        }
+    }
+}
+
+/// S0-07
+pub(super) async fn list(
+    discussions: Arc<Discussions>,
+    request: Request,
+) -> Answered<Vec<PostResponse>> {
+    let page: Page<PostId> = request.page()?;
+    let filter = filter(&request)?;
+    let rows = discussions.directory.list(&filter, &page).await?;
+    let posts = rows.iter().filter_map(|(_, post)| post.as_deref());
+    let authors = discussions.authors.of(posts.map(|post| post.user_id)).await;
+    page.wrapped(
+        &request,
+        rows,
+        |(id, _)| *id,
+        |rows| {
+            let posts = rows.into_iter().filter_map(|(_, post)| post);
+            posts
+                .map(|post| PostResponse::new(&post, &authors))
+                .collect()
+        },
+    )
+}
+
+fn filter(request: &Request) -> Result<Filter, Error> {
+    let user_id = request.query("user_id").map(|id| id.parse());
+    let car_model = request
+        .query("car_model")
+        .map(|model| model.parse::<CarModel>());
+    let kind = request.query("kind").map(|kind| kind.parse());
+    Ok(Filter {
+        user_id: user_id
+            .transpose()
+            .map_err(|_| Error::malformed("user_id must be a number"))?,
+        topic: car_model
+            .transpose()
+            .map_err(Error::malformed)?
+            .map(|model| model.topic()),
+        kind: kind.transpose().map_err(Error::malformed)?,
+    })
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PostWithCommentsResponse {
+    #[serde(flatten)]
+    post: PostResponse,
+    comments: Vec<CommentResponse>,
+}
+
+/// S0-08
+pub(super) async fn show(
+    discussions: Arc<Discussions>,
+    request: Request,
+) -> Answered<PostWithCommentsResponse> {
+    let store = &discussions.store;
+    let post = store.posts.get(post_id(&request)?).await?;
+    let comments = store.comments.list(post.id, None, MAX_LIMIT).await?;
+    let writers = comments
+        .iter()
+        .map(|comment| comment.user_id)
+        .chain([post.user_id]);
+    let authors = discussions.authors.of(writers).await;
+    let comments = comments
+        .iter()
+        .map(|comment| CommentResponse::new(comment, &authors));
+    let shown = PostWithCommentsResponse {
+        post: PostResponse::new(&post, &authors),
+        comments: comments.collect(),
+    };
+    Ok(shown.into())
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct ChangePostRequest {
+    title: Title,
+    content: Content,
+    car_model: CarModel,
+    /// Stays as it is when absent.
+    kind: Option<Kind>,
+    /// Stays as it is when absent; `null` takes it back.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Rating>)]
+    rating: Option<Option<Rating>>,
+}
+
+/// Tells `null` from absence.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// S0-09
+pub(super) async fn change(
+    discussions: Arc<Discussions>,
+    request: Request,
+    body: ChangePostRequest,
+) -> Answered<MessageResponse> {
+    let post = discussions.store.posts.get(post_id(&request)?).await?;
+    post.require_author(request.caller()?.user_id)?;
+    let change = Change {
+        title: body.title,
+        content: body.content,
+        car_model: body.car_model,
+        kind: body.kind,
+        rating: body.rating,
+    };
+    discussions
+        .directory
+        .update(post.changed(change, clock::now()))
+        .await?;
+    Ok(MessageResponse::new("Post updated successfully.").into())
+}
+
+/// S0-10
+pub(super) async fn remove(
+    discussions: Arc<Discussions>,
+    request: Request,
+) -> Answered<MessageResponse> {
+    let post = discussions.store.posts.get(post_id(&request)?).await?;
+    post.require_author(request.caller()?.user_id)?;
+    discussions.directory.remove(post.id).await?;
+    Ok(MessageResponse::new("Post deleted successfully.").into())
+}

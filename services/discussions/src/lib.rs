@@ -1,0 +1,83 @@
+//! `discussions` owns posts about cars, their comments, and who wants to hear of which car.
+//!
+//! Its contract is S0-06 to S0-10, S0-12, S0-13 and S0-15 with decisions D7 to D10. Documents
+//! are its store: MongoDB, or the embedded one that speaks its protocol.
+
+mod clients;
+mod directory;
+mod grpc;
+mod http;
+pub mod model;
+mod recent;
+mod store;
+
+use std::sync::Arc;
+
+use chassis::{Call, Context, Error, Route, Service};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::{clients::Authors, directory::Directory, store::Store};
+
+/// Settings of this service alone.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Settings {
+    /// URL of the document store
+    #[arg(
+        long,
+        env = "MONGODB_URL",
+        hide_env_values = true,
+        default_value = "mongodb://documents.service.consul/"
+    )]
+    pub documents_url: SecretString,
+    /// Name of the database in the document store
+    #[arg(long, env = "DISCUSSIONS_DATABASE", default_value = "discussions")]
+    pub documents_db: String,
+    /// Newest posts that lists and counts know without the store, about 200 bytes each
+    #[arg(long, env = "DISCUSSIONS_RECENT_POSTS", default_value_t = 100_000)]
+    pub recent_posts: usize,
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Discussions {
+    store: Store,
+    directory: Arc<Directory>,
+    authors: Authors,
+}
+
+impl Service for Discussions {
+    const NAME: &'static str = "discussions";
+    const DESCRIPTION: &'static str = "Posts about cars, comments and topics";
+    type Settings = Settings;
+
+    fn routes() -> Vec<Route<Self>> {
+        http::routes()
+    }
+
+    fn calls() -> Vec<Call> {
+        Authors::CALLS.to_vec()
+    }
+
+    async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {
+        let authors = Authors::connect(context)?;
+        let url = settings.documents_url.expose_secret();
+        let store = Store::open(context, url, &settings.documents_db).await?;
+        let directory =
+            Directory::open(store.clone(), settings.recent_posts, context.tasks.clone());
+        let directory = Arc::new(directory.await?);
+        context.spawn(Arc::clone(&directory).keep_current());
+        Ok(Self {
+            store,
+            directory,
+            authors,
+        })
+    }
+
+    fn grpc(self: &Arc<Self>) -> Option<tonic::service::Routes> {
+        Some(grpc::routes(self))
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.store.ping().await
+    }
+}

@@ -1,0 +1,5 @@
+//! The binary of [`discussions`].
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<discussions::Discussions>()
+}

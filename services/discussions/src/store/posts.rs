@@ -1,0 +1,159 @@
+//! Posts.
+
+use std::time::Duration;
+
+use chassis::{Error, documents};
+use futures_util::TryStreamExt as _;
+use mongodb::{
+    Collection, Database,
+    bson::{Document, doc},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{by_id, create_indexes};
+use crate::model::{Kind, Post, PostId, Revision, Topic};
+
+/// What reading many documents at once may take; the embedded store needs 40 µs for each.
+const SCAN_DEADLINE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Posts(Collection<Post>);
+
+/// What lists need to know of a post.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    #[serde(rename = "_id")]
+    pub(crate) id: PostId,
+    pub(crate) user_id: i64,
+    pub(crate) topic: Topic,
+    pub(crate) kind: Kind,
+    pub(crate) revision: Revision,
+}
+
+impl From<&Post> for Head {
+    fn from(post: &Post) -> Self {
+        Self {
+            id: post.id,
+            user_id: post.user_id,
+            topic: post.topic.clone(),
+            kind: post.kind,
+            revision: post.revision,
+        }
+    }
+}
+
+/// Which posts a list is of; all conditions must hold.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    pub(crate) user_id: Option<i64>,
+    pub(crate) topic: Option<Topic>,
+    pub(crate) kind: Option<Kind>,
+}
+
+impl Filter {
+    pub(crate) fn matches(&self, head: &Head) -> bool {
+        self.user_id.is_none_or(|user_id| user_id == head.user_id)
+            && self.topic.as_ref().is_none_or(|topic| *topic == head.topic)
+            && self.kind.is_none_or(|kind| kind == head.kind)
+    }
+
+    fn document(&self) -> Document {
+        let mut filter = Document::new();
+        if let Some(user_id) = self.user_id {
+            filter.insert("user_id", user_id);
+        }
+        if let Some(topic) = &self.topic {
+            filter.insert("topic", topic.as_str());
+        }
+        if let Some(kind) = self.kind {
+            filter.insert("kind", kind.as_str());
+        }
+        filter
+    }
+}
+
+impl Posts {
+    pub(super) fn new(database: &Database) -> Self {
+        Self(database.collection("posts"))
+    }
+
+    pub(super) async fn create_indexes(&self) -> Result<(), Error> {
+        let by = |field| doc! { field: 1, "_id": -1 };
+        create_indexes(&self.0, &[by("user_id"), by("topic"), by("kind")]).await
+    }
+
+    pub(crate) async fn insert(&self, post: &Post) -> Result<(), Error> {
+        if documents::insert("posts.insert", &self.0, post).await? {
+            Ok(())
+        } else {
+            Err(Error::internal(anyhow::anyhow!(
+                "post id {} was given twice",
+                post.id
+            )))
+        }
+    }
+
+    pub(crate) async fn find(&self, id: PostId) -> Result<Option<Post>, Error> {
+        documents::run("posts.find", self.0.find_one(by_id(id))).await
+    }
+
+    /// The post, or 404.
+    pub(crate) async fn get(&self, id: PostId) -> Result<Post, Error> {
+        self.find(id)
+            .await?
+            .ok_or_else(|| Error::not_found("Post not found"))
+    }
+
+    /// Writes a changed post; `false` when it was deleted meanwhile.
+    pub(crate) async fn update(&self, post: &Post) -> Result<bool, Error> {
+        let replaced =
+            documents::run("posts.update", self.0.replace_one(by_id(post.id), post)).await?;
+        Ok(replaced.matched_count > 0)
+    }
+
+    pub(crate) async fn remove(&self, id: PostId) -> Result<(), Error> {
+        documents::run("posts.remove", self.0.delete_one(by_id(id))).await?;
+        Ok(())
+    }
+
+    /// The newest posts before `after`. Quick with an index, and a walk over all without.
+    pub(crate) async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<PostId>,
+        limit: u64,
+    ) -> Result<Vec<Post>, Error> {
+        let mut filter = filter.document();
+        if let Some(after) = after {
+            filter.insert("_id", doc! { "$lt": after.to_string() });
+        }
+        let find = self
+            .0
+            .find(filter)
+            .sort(doc! { "_id": -1 })
+            .limit(limit.cast_signed());
+        documents::run("posts.list", async { find.await?.try_collect().await }).await
+    }
+
+    /// How many posts a person has. Quick with an index, and a walk over all without.
+    pub(crate) async fn count(&self, user_id: i64) -> Result<u64, Error> {
+        let count = self.0.count_documents(doc! { "user_id": user_id });
+        documents::run("posts.count", count).await
+    }
+
+    /// The heads of the newest posts, up to `limit`.
+    pub(crate) async fn heads(&self, limit: usize) -> Result<Vec<Head>, Error> {
+        let members = doc! { "user_id": 1, "topic": 1, "kind": 1, "revision": 1 };
+        let heads = self.0.clone_with_type::<Head>();
+        let find = heads
+            .find(doc! {})
+            .projection(members)
+            .sort(doc! { "_id": -1 })
+            .limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        let heads = async { find.await?.try_collect().await };
+        match tokio::time::timeout(SCAN_DEADLINE, heads).await {
+            Ok(heads) => Ok(heads?),
+            Err(_) => Err(Error::unavailable("The store is too slow; try again")),
+        }
+    }
+}
