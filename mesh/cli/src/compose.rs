@@ -202,6 +202,10 @@ fn jaeger(mesh: &Mesh) -> Result<Process> {
         format!("--query.http-server.host-port={}", on(mesh.port("jaeger"))),
         format!("--query.grpc-server.host-port={}", on(0)),
         format!("--admin.http.host-port={}", on(mesh.port("jaeger_admin"))),
+        // Listeners of the old agent, which cannot be switched off: loopback, any port.
+        format!("--processor.jaeger-binary.server-host-port={}", on(0)),
+        format!("--processor.jaeger-compact.server-host-port={}", on(0)),
+        format!("--processor.zipkin-compact.server-host-port={}", on(0)),
         "--memory.max-traces=5000".to_owned(),
         "--log-level=warn".to_owned(),
     ];

@@ -99,7 +99,7 @@ pub fn tail(file: &Path, lines: usize) -> Vec<String> {
         return Vec::new();
     }
     let text = String::from_utf8_lossy(&bytes);
-    let all: Vec<_> = text.lines().collect();
+    let all: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
     all[all.len().saturating_sub(lines)..]
         .iter()
         .map(|line| (*line).to_owned())

@@ -118,7 +118,13 @@ pub fn launch(mesh: &Mesh, settings: &Path) -> Result<()> {
         .env(MARK, &mesh.state)
         .env("GOGC", "50")
         .env("GOMEMLIMIT", "48MiB")
-        .env_remove("PC_PORT_NUM");
+        .env_remove("PC_PORT_NUM")
+        .env_remove("PORT");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO") {
+            command.env_remove(name);
+        }
+    }
     command
         .current_dir(&mesh.state)
         .stdin(Stdio::null())

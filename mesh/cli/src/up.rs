@@ -79,7 +79,8 @@ pub fn prepare(mesh: &Mesh, with_tests: bool) -> Result<Vec<Description>> {
     for name in &names {
         copy_when_changed(&target.join(name), &mesh.binary(name))?;
     }
-    copy_when_changed(&std::env::current_exe()?, &mesh.binary("mesh"))?;
+    // By this name it is there even when a build has replaced it meanwhile.
+    copy_when_changed(Path::new("/proc/self/exe"), &mesh.binary("mesh"))?;
     let described: Result<Vec<_>> = names
         .iter()
         .map(|name| services::describe(&mesh.binary(name)))
