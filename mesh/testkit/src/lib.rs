@@ -2,11 +2,13 @@
 //! own, and waiting by polling with a deadline.
 
 mod client;
+pub mod mesh;
 mod service;
 pub mod signer;
 pub mod stores;
 
 pub use client::{Reply, send};
+pub use mesh::Mesh;
 pub use service::TestService;
 pub use signer::Signer;
 

@@ -1,0 +1,47 @@
+//! Claim: services register themselves with a check on their readiness, and infrastructure is
+//! found by Consul DNS.
+
+use discovery::Dns;
+use testkit::Mesh;
+
+#[tokio::test]
+async fn s1_13_every_instance_is_registered_with_a_passing_readiness_check() {
+    let mesh = Mesh::current();
+    for (service, entry) in &mesh.services {
+        let health = mesh
+            .consul_get(&format!("health/service/{service}?passing=true"))
+            .await;
+        let mut ids: Vec<&str> = health
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["Service"]["ID"].as_str().unwrap())
+            .collect();
+        ids.sort_unstable();
+        assert_eq!(ids, entry.instances, "{service}");
+        for instance in health.as_array().unwrap() {
+            let checks = instance["Checks"].as_array().unwrap();
+            let ready = checks
+                .iter()
+                .find(|check| check["Type"] == "http")
+                .expect("an HTTP check");
+            let output = ready["Output"].as_str().unwrap();
+            assert!(output.is_empty() || output.contains("/readyz"), "{output}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn infrastructure_is_found_by_consul_dns() {
+    let mesh = Mesh::current();
+    let dns = Dns::new(mesh.address("consul_dns").parse().unwrap()).unwrap();
+    for name in ["redis", "documents", "otlp", "prometheus"] {
+        let located = dns.locate(&format!("{name}.service.consul")).await;
+        let located = located.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(
+            mesh.address(name).contains(&located.to_string()),
+            "{name}: {located}"
+        );
+    }
+    assert!(dns.locate("nothing.service.consul").await.is_err());
+}

@@ -1,0 +1,13 @@
+//! Claims that leave the mesh whole, side by side.
+
+mod acl;
+mod bad_input;
+mod discovery;
+mod discussions;
+mod intentions;
+mod metrics;
+mod mtls;
+mod ownership;
+mod tokens;
+mod traces;
+mod users;
