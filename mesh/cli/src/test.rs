@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Mutex;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::mesh::Mesh;
 use crate::progress::Step;
@@ -34,7 +35,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     ctrlc::set_handler(interrupt).context("cannot handle signals")?;
     let block = ports::reserve()?;
     let mesh = Mesh::open("test", block.ports.clone(), false)?;
-    let lock = up::lock(&mesh)?;
+    let _alone = up::lock(&mesh)?;
     clean(&mesh)?;
     let result = tested(&mesh, &options.arguments);
     let failed = !matches!(
@@ -48,7 +49,6 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         keep_logs(&mesh);
     }
     down::stop(&mesh)?;
-    drop(lock);
     down::remove(&mesh)?;
     let counts = result?;
     println!("{} passed, {} failed", counts.passed, counts.failed);
@@ -63,19 +63,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 fn clean(mesh: &Mesh) -> Result<()> {
     processes::end(&mesh.state, Duration::from_secs(5))?;
     let _ = fs::remove_dir_all(compose::postgres_data(mesh));
-    for entry in fs::read_dir(&mesh.state)?
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_name() != "lock")
-    {
-        let path = entry.path();
-        let removed = if path.is_dir() {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
-        removed.with_context(|| format!("cannot remove {}", path.display()))?;
-    }
-    Ok(())
+    down::remove(mesh)?;
+    secrets::private_folder(&mesh.state)
 }
 
 fn interrupt() {
@@ -85,7 +74,7 @@ fn interrupt() {
         .and_then(|id| i32::try_from(id).ok())
         .and_then(Pid::from_raw)
     {
-        let _ = kill_process(pid, Signal::TERM);
+        let _ = kill_process_group(pid, Signal::TERM);
     }
 }
 
@@ -144,6 +133,7 @@ fn cargo_test(mesh: &Mesh, arguments: &[String], flags: &[&str]) -> Result<Count
     }
     command.args(["--no-fail-fast"]).args(arguments);
     environment(mesh, &mut command);
+    command.process_group(0); // so that a signal ends the test programs with cargo
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -180,7 +170,7 @@ fn environment(mesh: &Mesh, command: &mut Command) {
         .unwrap_or_default();
     command.env("PLAZA_MESH_FILE", mesh.file());
     command.env(
-        "PLAZA_TEST_POSTGRES_URL",
+        "TEST_POSTGRES_URL",
         format!(
             "postgres://postgres@127.0.0.1:{}/postgres",
             mesh.port("postgres")

@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
 /// Keeps a second command off the same mesh.
 pub fn lock(mesh: &Mesh) -> Result<File> {
-    let path = mesh.state.join("lock");
+    let path = mesh.state.with_extension("lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     if file.try_lock().is_err() {
         bail!(
