@@ -28,7 +28,7 @@ pub fn continue_from(span: &Span, headers: &HeaderMap) {
 pub fn inject(headers: &mut HeaderMap) {
     let context = Span::current().context();
     global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(&context, &mut HeadersMut(headers))
+        propagator.inject_context(&context, &mut HeadersMut(headers));
     });
 }
 
