@@ -4,7 +4,10 @@ use std::{net::IpAddr, str::FromStr};
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use crate::{Error, Identity, Page};
 
@@ -106,11 +109,14 @@ impl Request {
                 "The body must be JSON, with content type application/json",
             ));
         }
-        serde_json::from_slice(&self.body).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            // Some values of a wrong type (an array for an enum) are reported as bad syntax.
+            let sound = || serde_json::from_slice::<IgnoredAny>(&self.body).is_ok();
+            if error.is_data() || sound() {
                 Error::unacceptable(format!("The body does not fit: {error}"))
+            } else {
+                Error::malformed(format!("The body is not valid JSON: {error}"))
             }
-            _ => Error::malformed(format!("The body is not valid JSON: {error}")),
         })
     }
 
