@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 use crate::{
     model::{Post, PostId, Revision},
     recent::Recent,
-    store::{Filter, Head, Store},
+    store::{Filter, Head, Store, turn},
 };
 
 /// Memory for posts that lists show, in bytes.
@@ -47,6 +47,8 @@ struct Known {
     applied: u64,
     /// When the last look into the journal began that found nothing more.
     current_at: Option<Instant>,
+    /// Whether all posts shall be looked at again.
+    reload: bool,
 }
 
 /// A post of a list; `None` when it was deleted since the list was made.
@@ -72,6 +74,7 @@ impl Directory {
                 recent,
                 applied,
                 current_at: None,
+                reload: false,
             }),
             posts: Cache::builder()
                 .weigher(weigh)
@@ -128,9 +131,11 @@ impl Directory {
             store.journal.append(Some(post.id)).await
         });
         let entry = entry.await?;
-        // Nobody else can have changed what nobody else knew of: no need to read it again.
-        let mut known = self.known.lock().await;
-        if known.applied + 1 == entry {
+        // Nobody else can have changed what nobody else knew of: no need to read it again. But
+        // the post is stored, and known sooner or later, whether this works out or not.
+        if let Ok(mut known) = turn(&self.known).await
+            && known.applied + 1 == entry
+        {
             known.recent.put(head);
             known.applied = entry;
         }
@@ -167,16 +172,36 @@ impl Directory {
     pub(crate) async fn keep_current(self: Arc<Self>) {
         loop {
             tokio::time::sleep(CATCH_UP).await;
-            if let Err(error) = self.current().await {
+            if let Err(error) = self.catch_up().await {
                 tracing::warn!(cause = %error, "the journal could not be read");
             }
         }
     }
 
+    async fn catch_up(&self) -> Result<(), Error> {
+        let (capacity, applied) = {
+            let known = self.current().await?;
+            if !known.reload {
+                return Ok(());
+            }
+            (known.recent.capacity(), known.applied)
+        };
+        // Lists are answered meanwhile. What changes meanwhile is applied once more, after it.
+        let recent = load(&self.store, capacity).await?;
+        let mut known = turn(&self.known).await?;
+        *known = Known {
+            recent,
+            applied,
+            current_at: None,
+            reload: false,
+        };
+        Ok(())
+    }
+
     /// What is known, with every change in it that was answered before this call.
     async fn current(&self) -> Result<MutexGuard<'_, Known>, Error> {
         let asked_at = Instant::now();
-        let mut known = self.known.lock().await;
+        let mut known = turn(&self.known).await?;
         // Somebody who waited here before may have looked after this call began.
         if known
             .current_at
@@ -191,7 +216,7 @@ impl Directory {
                 return Ok(known);
             };
             match entry.post_id {
-                None => known.recent = load(&self.store, known.recent.capacity()).await?,
+                None => known.reload = true,
                 Some(id) => match self.store.posts.find(id).await? {
                     Some(post) => known.recent.put(Head::from(&post)),
                     None => known.recent.remove(id),

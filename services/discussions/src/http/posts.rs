@@ -179,6 +179,10 @@ pub(super) struct ChangePostRequest {
     /// Stays as it is when absent; `null` takes it back.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Rating>)]
+    #[expect(
+        clippy::option_option,
+        reason = "absence, null and a value are three things"
+    )]
     rating: Option<Option<Rating>>,
 }
 

@@ -12,7 +12,7 @@ use moka::sync::Cache;
 use mongodb::{Collection, Database, bson::doc};
 use tokio::sync::Mutex;
 
-use super::{by_id, create_indexes, numbers};
+use super::{by_id, create_indexes, numbers, turn};
 use crate::model::{Comment, CommentId, CommentText, PostId};
 
 /// Discussions whose last number is remembered.
@@ -56,7 +56,7 @@ impl Comments {
         now: DateTime<Utc>,
     ) -> Result<Comment, Error> {
         let discussion = self.discussion(post);
-        let _turn = discussion.adding.lock().await;
+        let _turn = turn(&discussion.adding).await?;
         let mut number = self.last(post, &discussion).await?;
         loop {
             number += 1;
@@ -77,7 +77,7 @@ impl Comments {
 
     /// Writes a changed or emptied comment.
     pub(crate) async fn update(&self, comment: &Comment) -> Result<(), Error> {
-        let replace = self.comments.replace_one(by_id(comment.id), comment);
+        let replace = self.comments.replace_one(by_id(&comment.id), comment);
         documents::run("comments.update", replace).await?;
         Ok(())
     }
@@ -134,6 +134,6 @@ impl Comments {
 
     /// What is at a place, removed or not.
     async fn at(&self, id: CommentId) -> Result<Option<Comment>, Error> {
-        documents::run("comments.find", self.comments.find_one(by_id(id))).await
+        documents::run("comments.find", self.comments.find_one(by_id(&id))).await
     }
 }

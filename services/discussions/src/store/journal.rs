@@ -11,7 +11,7 @@ use mongodb::{Collection, Database};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::{by_id, numbers};
+use super::{by_id, numbers, turn};
 use crate::model::PostId;
 
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Journal {
 
     /// Adds an entry and returns its number.
     pub(crate) async fn append(&self, post_id: Option<PostId>) -> Result<u64, Error> {
-        let mut last = self.last.lock().await;
+        let mut last = turn(&self.last).await?;
         let exists = |number| async move { Ok(self.find(number).await?.is_some()) };
         *last = numbers::last(*last, exists).await?;
         loop {
@@ -57,7 +57,7 @@ impl Journal {
 
     /// The entry of this number.
     pub(crate) async fn find(&self, number: u64) -> Result<Option<Entry>, Error> {
-        documents::run("journal.find", self.entries.find_one(by_id(id(number)))).await
+        documents::run("journal.find", self.entries.find_one(by_id(&id(number)))).await
     }
 }
 

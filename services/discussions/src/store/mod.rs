@@ -10,16 +10,23 @@ mod numbers;
 mod posts;
 mod subscriptions;
 
+use std::time::Duration;
+
 use chassis::{Context, Error, documents};
 use mongodb::{
     Collection, Database, IndexModel,
     bson::{Document, doc},
 };
 
+use tokio::sync::{Mutex, MutexGuard};
+
 pub(crate) use comments::Comments;
 pub(crate) use journal::Journal;
 pub(crate) use posts::{Filter, Head, Posts};
 pub(crate) use subscriptions::{SubscriptionKey, Subscriptions};
+
+/// What waiting for others of the same process may take, before an operation even begins.
+const TURN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The collections.
 #[derive(Debug, Clone)]
@@ -53,17 +60,29 @@ impl Store {
 }
 
 /// Indexes for what is not found by `_id`: MongoDB uses them, the embedded store does without.
+///
+/// One by one, because the embedded store ends the connection when some of several exist.
 async fn create_indexes<T: Send + Sync>(
     collection: &Collection<T>,
-    keys: &[Document],
+    indexes: &[Document],
 ) -> Result<(), Error> {
-    let models = keys
-        .iter()
-        .map(|keys| IndexModel::builder().keys(keys.clone()).build());
-    documents::run("indexes.create", collection.create_indexes(models)).await?;
+    for keys in indexes {
+        let index = IndexModel::builder().keys(keys.clone()).build();
+        documents::run("indexes.create", collection.create_index(index)).await?;
+    }
     Ok(())
 }
 
-fn by_id(id: impl ToString) -> Document {
+fn by_id(id: &impl ToString) -> Document {
     doc! { "_id": id.to_string() }
+}
+
+/// Waits until nobody else of this process does what `mutex` guards.
+///
+/// # Errors
+/// 503 when that takes too long: behind a store that hangs, requests fail together rather than
+/// one after the other.
+pub(crate) async fn turn<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, Error> {
+    let turn = tokio::time::timeout(TURN_DEADLINE, mutex.lock()).await;
+    turn.map_err(|_| Error::unavailable("The store is too slow; try again"))
 }

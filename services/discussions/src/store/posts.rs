@@ -14,7 +14,7 @@ use super::{by_id, create_indexes};
 use crate::model::{Kind, Post, PostId, Revision, Topic};
 
 /// What reading many documents at once may take; the embedded store needs 40 µs for each.
-const SCAN_DEADLINE: Duration = Duration::from_secs(60);
+const SCAN_DEADLINE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Posts(Collection<Post>);
@@ -94,7 +94,7 @@ impl Posts {
     }
 
     pub(crate) async fn find(&self, id: PostId) -> Result<Option<Post>, Error> {
-        documents::run("posts.find", self.0.find_one(by_id(id))).await
+        documents::run("posts.find", self.0.find_one(by_id(&id))).await
     }
 
     /// The post, or 404.
@@ -107,12 +107,12 @@ impl Posts {
     /// Writes a changed post; `false` when it was deleted meanwhile.
     pub(crate) async fn update(&self, post: &Post) -> Result<bool, Error> {
         let replaced =
-            documents::run("posts.update", self.0.replace_one(by_id(post.id), post)).await?;
+            documents::run("posts.update", self.0.replace_one(by_id(&post.id), post)).await?;
         Ok(replaced.matched_count > 0)
     }
 
     pub(crate) async fn remove(&self, id: PostId) -> Result<(), Error> {
-        documents::run("posts.remove", self.0.delete_one(by_id(id))).await?;
+        documents::run("posts.remove", self.0.delete_one(by_id(&id))).await?;
         Ok(())
     }
 

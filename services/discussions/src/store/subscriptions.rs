@@ -29,7 +29,7 @@ impl Subscriptions {
 
     /// Unsubscribes; `false` when there was nothing to end.
     pub(crate) async fn remove(&self, user_id: i64, topic: &Topic) -> Result<bool, Error> {
-        let remove = self.0.delete_one(by_id(Subscription::key(user_id, topic)));
+        let remove = self.0.delete_one(by_id(&Subscription::key(user_id, topic)));
         Ok(documents::run("subscriptions.remove", remove)
             .await?
             .deleted_count

@@ -1,0 +1,15 @@
+//! `discussions` in process, on each document store there is: one suite, run on all.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
+mod authors;
+mod bad_input;
+mod comments;
+mod figures;
+mod grpc;
+mod helpers;
+mod instances;
+mod paging;
+mod posts;
+mod stores;
+mod topics;
