@@ -189,7 +189,17 @@ fn describe(
         });
     let sidecar = AgentServiceRegistration {
         address: Some(registration.address.ip().to_string()),
+        // As healthy as its application. Consul's own default also tries the sidecar's port, but only every ten seconds: that
+        // is how long every start would take.
+        checks: Some(vec![AgentServiceCheck {
+            name: Some("application".into()),
+            alias_service: Some(registration.id.clone()),
+            ..AgentServiceCheck::default()
+        }]),
         proxy: Some(AgentServiceConnectProxy {
+            // The service's own protocol is `http`, because the API gateway routes to no other. Between
+            // sidecars it is HTTP/2 all the same: gRPC needs it, and the local cluster follows the caller.
+            config: Some(HashMap::from([("protocol".into(), "http2".into())])),
             upstreams: Some(upstreams.collect()),
             ..Default::default()
         }),
