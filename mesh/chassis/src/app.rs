@@ -103,7 +103,11 @@ async fn serve<S: Service>(settings: Settings, own: S::Settings) -> ExitCode {
     };
     let shutdown = CancellationToken::new();
     tokio::spawn(cancel_on_signal(shutdown.clone()));
-    let result = match App::<S>::build(settings, own).await {
+    let built = tokio::select! {
+        () = shutdown.cancelled() => return ExitCode::SUCCESS,
+        built = App::<S>::build(settings, own) => built,
+    };
+    let result = match built {
         Ok(app) => app.run(shutdown).await,
         Err(error) => Err(error),
     };

@@ -26,6 +26,12 @@ const DUPLICATE_KEY: i32 = 11_000;
 /// # Errors
 /// When the URL is none or no server answers.
 pub async fn connect(context: &Context, url: &str, name: &str) -> anyhow::Result<Database> {
+    context
+        .patiently("document store", || open(context, url, name))
+        .await
+}
+
+async fn open(context: &Context, url: &str, name: &str) -> anyhow::Result<Database> {
     let url = context.dns.resolve_url(url).await?;
     let mut options = ClientOptions::parse(&url).await.context("MONGODB_URL")?;
     options.app_name = Some(context.instance.clone());
@@ -35,9 +41,7 @@ pub async fn connect(context: &Context, url: &str, name: &str) -> anyhow::Result
     // The embedded store has no sessions to retry in; our writes carry ids and are safe to repeat.
     options.retry_writes = Some(false);
     let database = Client::with_options(options)?.database(name);
-    ping(&database)
-        .await
-        .context("cannot open the document store")?;
+    ping(&database).await?;
     Ok(database)
 }
 

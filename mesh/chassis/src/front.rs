@@ -160,7 +160,7 @@ fn observe(
         _ => "other",
     };
     let span = Span::current();
-    span.record("otel.name", format!("{method} {route}"));
+    telemetry::propagation::rename(&span, format!("{method} {route}"));
     span.record("http.route", route);
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {

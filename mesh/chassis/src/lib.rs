@@ -7,6 +7,7 @@
 mod admin;
 mod answer;
 mod app;
+mod body;
 pub mod clock;
 #[cfg(feature = "documents")]
 pub mod documents;

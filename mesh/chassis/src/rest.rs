@@ -1,14 +1,14 @@
 //! From the route table to one Warp filter.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use bytes::{Buf, Bytes};
+use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method, header};
 use percent_encoding::percent_decode_str;
 use warp::{Filter, Reply as _, filters::BoxedFilter, path::FullPath, reply::Response};
 
-use crate::{Auth, Code, Error, Request, Route, Tokens, request::unsupported, route::Segment};
+use crate::{Auth, Code, Error, Request, Route, Tokens, body, route::Segment};
 
 /// The template of the route that answered, for labels and span names.
 #[derive(Debug, Clone, Copy)]
@@ -34,9 +34,14 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
         let rest = Arc::new(self);
         let fallback = {
             let rest = Arc::clone(&rest);
-            warp::method()
-                .and(warp::path::full())
-                .map(move |method, path: FullPath| rest.unmatched(&method, path.as_str()))
+            let request = warp::method().and(parts()).and(warp::body::stream());
+            request.then(move |method, (path, headers, _): Parts, body| {
+                let rest = Arc::clone(&rest);
+                async move {
+                    body::discard(&headers, pin!(body)).await;
+                    rest.unmatched(&method, path.as_str())
+                }
+            })
         };
         rest.routes
             .iter()
@@ -85,7 +90,10 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
             body: Bytes::new(),
             identity: None,
         };
-        let result = self.run(route, request, body).await;
+        let headers = request.headers.clone();
+        let mut body = pin!(body);
+        let result = self.run(route, request, body.as_mut()).await;
+        body::discard(&headers, body).await;
         let mut response = reply(result.unwrap_or_else(Error::into_response));
         response.extensions_mut().insert(Template(route.template));
         response
@@ -95,13 +103,13 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
         &self,
         route: &Route<S>,
         mut request: Request,
-        body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
+        body: impl Stream<Item = Result<impl Buf, warp::Error>> + Unpin,
     ) -> Result<http::Response<Bytes>, Error> {
         // Who is asking comes before what is asked: a body without a token is not even read.
         request.identity = self.tokens.identify(route.auth, &request.headers)?;
         if route.body.is_some() {
             request.body =
-                receive(&request.headers, body, route.body_limit, self.body_deadline).await?;
+                body::receive(&request.headers, body, route.body_limit, self.body_deadline).await?;
         }
         (route.endpoint)(Arc::clone(&self.state), request)
             .await
@@ -178,50 +186,6 @@ fn params<S>(route: &Route<S>, values: Vec<String>) -> Vec<(&'static str, String
                 .map(|value| percent_decode_str(value).decode_utf8_lossy().into_owned()),
         )
         .collect()
-}
-
-/// Reads a body, counting as it comes: a chunked one has no length to check beforehand.
-async fn receive(
-    headers: &HeaderMap,
-    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
-    limit: usize,
-    deadline: Duration,
-) -> Result<Bytes, Error> {
-    if headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding != "identity")
-    {
-        return Err(unsupported("Compressed bodies are not accepted"));
-    }
-    let too_large = || {
-        Error::new(
-            Code::TooLarge,
-            format!("The body may have {limit} bytes at most"),
-        )
-    };
-    let declared = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    let collected = body
-        .map_err(|_| Error::malformed("The body ended early"))
-        .boxed()
-        .try_fold(BytesMut::new(), |mut collected, mut chunk| async move {
-            if collected.len() + chunk.remaining() > limit {
-                return Err(too_large());
-            }
-            collected.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));
-            Ok(collected)
-        });
-    match tokio::time::timeout(deadline, collected).await {
-        Ok(collected) => collected.map(BytesMut::freeze),
-        Err(_) => Err(Error::new(
-            Code::Timeout,
-            "The body took too long to arrive",
-        )),
-    }
 }
 
 fn reply(response: http::Response<Bytes>) -> Response {

@@ -9,6 +9,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{Auth, Call, Error, Route, Settings, Tokens, Upstream, follow, openapi};
 
+/// How long a store may take to come up, and how often it is looked for meanwhile.
+#[cfg(any(feature = "sql", feature = "documents"))]
+const OPENING_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
+#[cfg(any(feature = "sql", feature = "documents"))]
+const OPENING_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
+
 /// Who keeps this service's copy of keys and logged-out tokens up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenSource {
@@ -97,6 +103,32 @@ impl Context {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("DATA_DIR: cannot create {}", folder.display()))?;
         Ok(folder.join(name))
+    }
+
+    /// Opens a store that may be starting at this very moment: tries for half a minute.
+    #[cfg(any(feature = "sql", feature = "documents"))]
+    pub(crate) async fn patiently<T, R>(
+        &self,
+        store: &'static str,
+        attempt: impl Fn() -> R,
+    ) -> anyhow::Result<T>
+    where
+        R: Future<Output = anyhow::Result<T>>,
+    {
+        let deadline = tokio::time::Instant::now() + OPENING_DEADLINE;
+        loop {
+            match attempt().await {
+                Err(error) if tokio::time::Instant::now() < deadline => {
+                    tracing::info!(
+                        store,
+                        cause = format!("{error:#}"),
+                        "service waits for its store"
+                    );
+                    tokio::time::sleep(OPENING_PAUSE).await;
+                }
+                done => return done.with_context(|| format!("cannot open the {store}")),
+            }
+        }
     }
 
     /// Starts background work that ends when the process does.

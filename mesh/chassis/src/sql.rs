@@ -25,6 +25,16 @@ pub async fn connect<M: MigratorTrait>(
     url: Option<&str>,
     default_file: &str,
 ) -> anyhow::Result<DatabaseConnection> {
+    context
+        .patiently("relational store", || open::<M>(context, url, default_file))
+        .await
+}
+
+async fn open<M: MigratorTrait>(
+    context: &Context,
+    url: Option<&str>,
+    default_file: &str,
+) -> anyhow::Result<DatabaseConnection> {
     let url = match url {
         Some(url) => context.dns.resolve_url(url).await?,
         None => format!(
@@ -32,12 +42,10 @@ pub async fn connect<M: MigratorTrait>(
             context.data_file(default_file)?.display()
         ),
     };
-    let connection = Database::connect(options(&url))
-        .await
-        .context("cannot open the relational store")?;
+    let connection = Database::connect(options(&url)).await?;
     M::up(&connection, None)
         .await
-        .context("cannot migrate the relational store")?;
+        .context("cannot migrate it")?;
     Ok(connection)
 }
 

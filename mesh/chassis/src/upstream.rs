@@ -155,8 +155,15 @@ fn client_span<R: Rpc>() -> tracing::Span {
 
 fn record<R: Rpc>(started: Instant, span: &tracing::Span, failure: Option<&Status>) {
     let code = failure.map_or(tonic::Code::Ok, Status::code);
-    if failure.is_some() {
+    if let Some(status) = failure {
         span.record("otel.status_code", "ERROR");
+        tracing::info!(
+            peer.service = R::SERVICE,
+            rpc.method = R::PATH,
+            ?code,
+            cause = status.message(),
+            "call failed"
+        );
     }
     let labels = [
         ("peer", R::SERVICE.to_owned()),

@@ -168,6 +168,7 @@ impl Mesh {
             "prometheus": http("prometheus"),
             "jaeger": http("jaeger"),
             "otlp": http("otlp"),
+            "consul_grpc": http("consul_grpc"),
             "redis": format!("redis://:{}@127.0.0.1:{}/0", self.secrets()?.get("redis")?, self.port("redis")),
             "documents": format!("mongodb://127.0.0.1:{}/", self.port("documents")),
             "process_compose": self.run.join("supervisor.sock"),

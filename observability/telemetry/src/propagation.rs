@@ -24,6 +24,13 @@ pub fn continue_from(span: &Span, headers: &HeaderMap) {
     }
 }
 
+/// Gives a span its final name, once it is known which route answers.
+///
+/// Recording `otel.name` would come too late: the span is started when its parent is set.
+pub fn rename(span: &Span, name: String) {
+    span.context().span().update_name(name);
+}
+
 /// Writes the current span's context into `headers`.
 pub fn inject(headers: &mut HeaderMap) {
     let context = Span::current().context();

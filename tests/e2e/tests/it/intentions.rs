@@ -5,34 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::{Client, Identity, Method};
+use reqwest::Client;
 use serde_json::Value;
 use testkit::{Mesh, send};
 
-/// A client that is `service` to everybody else in the mesh: it holds its certificate.
-async fn client_of(service: &str) -> Client {
-    let mesh = Mesh::current();
-    let leaf = mesh.consul(
-        Method::GET,
-        &format!("agent/connect/ca/leaf/{service}"),
-        &mesh.tokens.services[service],
-    );
-    let leaf = send(leaf).await;
-    let leaf = leaf.expect(200);
-    let pem = format!(
-        "{}{}",
-        leaf["CertPEM"].as_str().unwrap(),
-        leaf["PrivateKeyPEM"].as_str().unwrap()
-    );
-    Client::builder()
-        .use_rustls_tls()
-        .identity(Identity::from_pem(pem.as_bytes()).unwrap())
-        // Sidecars have SPIFFE names, which no web client knows; who calls is what is tested.
-        .danger_accept_invalid_certs(true)
-        .http2_prior_knowledge()
-        .build()
-        .unwrap()
-}
+use crate::identity::client_of;
 
 /// Where a service's first sidecar takes connections from other sidecars.
 pub async fn sidecar(service: &str) -> String {

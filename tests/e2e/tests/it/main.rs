@@ -4,6 +4,7 @@ mod acl;
 mod bad_input;
 mod discovery;
 mod discussions;
+mod identity;
 mod intentions;
 mod metrics;
 mod mtls;

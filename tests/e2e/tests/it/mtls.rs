@@ -6,8 +6,9 @@ use std::{fs, time::Duration};
 use reqwest::{Client, Method};
 use serde_json::Value;
 use testkit::{Mesh, send};
+use tonic::Code;
 
-use crate::intentions::sidecar;
+use crate::{identity, intentions::sidecar};
 
 #[tokio::test]
 async fn a_sidecar_refuses_plaintext() {
@@ -23,8 +24,8 @@ async fn a_sidecar_refuses_plaintext() {
 #[tokio::test]
 async fn a_sidecar_refuses_tls_without_a_certificate() {
     let anonymous = Client::builder()
-        .use_rustls_tls()
-        .danger_accept_invalid_certs(true)
+        .tls_backend_rustls()
+        .tls_danger_accept_invalid_certs(true)
         .build()
         .unwrap();
     for service in Mesh::current().services.keys() {
@@ -47,17 +48,33 @@ async fn a_sidecar_refuses_tls_without_a_certificate() {
 async fn no_service_may_have_the_certificate_of_another() {
     let mesh = Mesh::current();
     for (caller, token) in &mesh.tokens.services {
-        for other in mesh.services.keys().filter(|other| *other != caller) {
+        for other in mesh.services.keys() {
+            let signed = identity::sign(other, token).await;
+            let refused = signed.err().map(|status| status.code());
+            let expected = (caller != other).then_some(Code::PermissionDenied);
+            assert_eq!(refused, expected, "{caller} asks to be {other}");
+        }
+    }
+    let nobody = identity::sign("users", "").await;
+    assert_eq!(nobody.unwrap_err().code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn no_certificate_is_handed_out_over_http() {
+    let mesh = Mesh::current();
+    for token in mesh
+        .tokens
+        .services
+        .values()
+        .chain([&mesh.tokens.management])
+    {
+        for service in mesh.services.keys() {
             let leaf = mesh.consul(
                 Method::GET,
-                &format!("agent/connect/ca/leaf/{other}"),
+                &format!("agent/connect/ca/leaf/{service}"),
                 token,
             );
-            assert_eq!(
-                send(leaf).await.status,
-                403,
-                "{caller} asks for the certificate of {other}"
-            );
+            assert_eq!(send(leaf).await.status, 403, "{service}");
         }
     }
 }

@@ -1,0 +1,88 @@
+//! Request bodies: read within bounds, or read away so that a refusal arrives.
+
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
+use http::{HeaderMap, header};
+
+use crate::{Code, Error, request::unsupported};
+
+/// What is read away at most of a body that nobody wants, and for how long.
+const DISCARD_BYTES: usize = 8 * 1024 * 1024;
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+/// Reads a body, counting as it comes: a chunked one has no length to check beforehand.
+///
+/// # Errors
+/// 413 above `limit` bytes, 408 after `deadline`, 415 for a compressed one, 400 when it ends early.
+pub(crate) async fn receive(
+    headers: &HeaderMap,
+    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Unpin,
+    limit: usize,
+    deadline: Duration,
+) -> Result<Bytes, Error> {
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| encoding != "identity") {
+        return Err(unsupported("Compressed bodies are not accepted"));
+    }
+    let declared = headers.get(header::CONTENT_LENGTH);
+    let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    match tokio::time::timeout(deadline, collect(body, limit)).await {
+        Ok(collected) => collected,
+        Err(_) => Err(Error::new(
+            Code::Timeout,
+            "The body took too long to arrive",
+        )),
+    }
+}
+
+async fn collect(
+    mut body: impl Stream<Item = Result<impl Buf, warp::Error>> + Unpin,
+    limit: usize,
+) -> Result<Bytes, Error> {
+    let mut collected = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let mut chunk = chunk.map_err(|_| Error::malformed("The body ended early"))?;
+        if collected.len() + chunk.remaining() > limit {
+            return Err(too_large(limit));
+        }
+        collected.extend_from_slice(&chunk.copy_to_bytes(chunk.remaining()));
+    }
+    Ok(collected.freeze())
+}
+
+fn too_large(limit: usize) -> Error {
+    Error::new(
+        Code::TooLarge,
+        format!("The body may have {limit} bytes at most"),
+    )
+}
+
+/// Reads away what is left of a body.
+///
+/// A connection that is closed with unread bytes is reset, and the reset can overtake the
+/// answer: the sidecar would then tell the client 503 instead of our 401 or 413.
+pub(crate) async fn discard(
+    headers: &HeaderMap,
+    mut body: impl Stream<Item = Result<impl Buf, warp::Error>> + Unpin,
+) {
+    // Whoever waits to be told to continue has sent nothing yet, and shall not now.
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let read_away = async {
+        let mut seen = 0;
+        while let Some(Ok(chunk)) = body.next().await {
+            seen += chunk.remaining();
+            if seen > DISCARD_BYTES {
+                return;
+            }
+        }
+    };
+    // Late or too much: the connection is then closed as it is.
+    let _ = tokio::time::timeout(DISCARD_TIME, read_away).await;
+}
