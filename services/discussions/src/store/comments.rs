@@ -57,15 +57,16 @@ impl Comments {
     ) -> Result<Comment, Error> {
         let discussion = self.discussion(post);
         let _turn = turn(&discussion.adding).await?;
-        let mut number = self.last(post, &discussion).await?;
         loop {
-            number += 1;
+            let number = discussion.last.load(Relaxed) + 1;
             let comment = Comment::new(CommentId { post, number }, user_id, text, now);
             let added = documents::insert("comments.append", &self.comments, &comment).await?;
             discussion.last.fetch_max(number, Relaxed);
             if added {
                 return Ok(comment);
             }
+            // Others were here.
+            self.last(post, &discussion).await?;
         }
     }
 
@@ -113,6 +114,9 @@ impl Comments {
 
     /// Removes the whole discussion. A walk over all comments where there is no index.
     pub(crate) async fn remove_all(&self, post: PostId) -> Result<(), Error> {
+        if self.last(post, &self.discussion(post)).await? == 0 {
+            return Ok(());
+        }
         let remove = self
             .comments
             .delete_many(doc! { "post_id": post.to_string() });

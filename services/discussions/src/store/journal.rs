@@ -41,17 +41,19 @@ impl Journal {
     /// Adds an entry and returns its number.
     pub(crate) async fn append(&self, post_id: Option<PostId>) -> Result<u64, Error> {
         let mut last = turn(&self.last).await?;
-        let exists = |number| async move { Ok(self.find(number).await?.is_some()) };
-        *last = numbers::last(*last, exists).await?;
         loop {
-            *last += 1;
+            let number = *last + 1;
             let entry = Entry {
-                id: id(*last),
+                id: id(number),
                 post_id,
             };
             if documents::insert("journal.append", &self.entries, &entry).await? {
-                return Ok(*last);
+                *last = number;
+                return Ok(number);
             }
+            // Others were here.
+            let exists = |number| async move { Ok(self.find(number).await?.is_some()) };
+            *last = numbers::last(number, exists).await?;
         }
     }
 
