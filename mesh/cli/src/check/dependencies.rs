@@ -5,12 +5,26 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::services;
 
 /// Crates of which more than one version is known, each with its reason.
 const DUPLICATES: &str = "mesh/duplicates.toml";
+
+/// What that file says.
+#[derive(Deserialize)]
+struct Listed {
+    allowed: Vec<Allowed>,
+}
+
+/// Crates with one common reason.
+#[derive(Deserialize)]
+struct Allowed {
+    reason: String,
+    crates: Vec<String>,
+}
 
 /// Returns what breaks a rule.
 pub fn findings(checkout: &Path) -> Result<Vec<String>> {
@@ -24,8 +38,7 @@ pub fn findings(checkout: &Path) -> Result<Vec<String>> {
         findings.extend(manifest_findings(name, &toml::from_str(&text)?));
     }
     findings.extend(direction_findings(&metadata));
-    let listed: BTreeMap<String, String> =
-        toml::from_str(&fs::read_to_string(checkout.join(DUPLICATES)).unwrap_or_default())?;
+    let listed: Listed = toml::from_str(&fs::read_to_string(checkout.join(DUPLICATES))?)?;
     findings.extend(duplicate_findings(&versions(&metadata), &listed));
     Ok(findings)
 }
@@ -152,18 +165,41 @@ fn versions(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
 
 fn duplicate_findings(
     versions: &BTreeMap<String, BTreeSet<String>>,
-    listed: &BTreeMap<String, String>,
+    listed: &Listed,
 ) -> Vec<String> {
+    let known: BTreeSet<_> = listed
+        .allowed
+        .iter()
+        .flat_map(|group| &group.crates)
+        .collect();
     let doubled = |name: &str| versions.get(name).is_some_and(|found| found.len() > 1);
-    let unknown = versions.iter().filter(|(name, found)| found.len() > 1 && !listed.contains_key(*name)).map(|(name, found)| {
+    let mut findings = Vec::new();
+    for (name, found) in versions
+        .iter()
+        .filter(|(name, _)| doubled(name) && !known.contains(name))
+    {
         let found: Vec<_> = found.iter().map(String::as_str).collect();
-        format!("{name} is built in versions {}: bring them together, or list it in {DUPLICATES} with the reason", found.join(" and "))
-    });
-    let stale = listed
-        .keys()
-        .filter(|name| !doubled(name))
-        .map(|name| format!("{name} in {DUPLICATES} has one version now: remove it"));
-    unknown.chain(stale).collect()
+        let found = found.join(" and ");
+        findings.push(format!(
+            "{name} is built in versions {found}: bring them together, or list it in {DUPLICATES}"
+        ));
+    }
+    for name in known.iter().filter(|name| !doubled(name)) {
+        findings.push(format!(
+            "{name} in {DUPLICATES} has one version now: remove it"
+        ));
+    }
+    for group in listed
+        .allowed
+        .iter()
+        .filter(|group| group.reason.trim().is_empty())
+    {
+        findings.push(format!(
+            "{} in {DUPLICATES} have no reason",
+            group.crates.join(", ")
+        ));
+    }
+    findings
 }
 
 #[cfg(test)]
@@ -185,7 +221,8 @@ mod tests {
     fn an_unlisted_duplicate_and_a_stale_entry_are_found() {
         let two = BTreeSet::from(["1.0.0".to_owned(), "2.0.0".to_owned()]);
         let versions = BTreeMap::from([("syn".to_owned(), two)]);
-        let listed = BTreeMap::from([("hashbrown".to_owned(), "reason".to_owned())]);
+        let listed = "[[allowed]]\nreason = \"old\"\ncrates = [\"hashbrown\"]\n";
+        let listed = toml::from_str(listed).unwrap();
         assert_eq!(duplicate_findings(&versions, &listed).len(), 2);
     }
 }
