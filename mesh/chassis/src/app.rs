@@ -233,15 +233,7 @@ impl<S: Service> App<S> {
             context.shutdown.clone(),
             move |request| admin::handle(Arc::clone(&admin_service), admin_gate.clone(), request),
         ));
-        if follows_tokens::<S>() {
-            let upstream = context.upstream(follow::CALLS[0].service)?;
-            let follower = follow::tokens(
-                upstream,
-                Arc::clone(&context.tokens),
-                context.shutdown.clone(),
-            );
-            context.tasks.spawn(follower);
-        }
+        follow_tokens::<S>(&context)?;
         let front = front(&service, &context);
         let clients = CancellationToken::new();
         let serving = server::serve(http, bounds, clients.clone(), move |request| {
@@ -313,6 +305,19 @@ fn front<S: Service>(service: &Arc<S>, context: &Context) -> Front {
     )
 }
 
+/// Keeps the copy of keys and logged-out tokens, where the service needs one and has no other.
+fn follow_tokens<S: Service>(context: &Context) -> anyhow::Result<()> {
+    if follows_tokens::<S>() {
+        let upstream = context.upstream(follow::CALLS[0].service)?;
+        let tokens = Arc::clone(&context.tokens);
+        let shutdown = context.shutdown.clone();
+        context
+            .tasks
+            .spawn(follow::tokens(upstream, tokens, shutdown));
+    }
+    Ok(())
+}
+
 /// Waits until the stores answer, registers, and registers again whenever Consul forgot. Endless.
 async fn announce<S: Service>(
     service: &S,
@@ -330,7 +335,7 @@ async fn announce<S: Service>(
         if !registered {
             match registry.register(registration).await {
                 Ok(()) => {
-                    tracing::info!(address = %registration.address, admin = %registration.admin, "service ready")
+                    tracing::info!(address = %registration.address, admin = %registration.admin, "service ready");
                 }
                 Err(error) => {
                     tracing::warn!(cause = %error, "registration failed");

@@ -84,7 +84,7 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
     ) -> Response {
         let request = Request {
             path: path.as_str().to_owned(),
-            params: params(route, values),
+            params: params(route, &values),
             query,
             headers,
             body: Bytes::new(),
@@ -174,7 +174,7 @@ fn parts() -> impl Filter<Extract = (Parts,), Error = std::convert::Infallible> 
         .map(|path, headers, query| (path, headers, query))
 }
 
-fn params<S>(route: &Route<S>, values: Vec<String>) -> Vec<(&'static str, String)> {
+fn params<S>(route: &Route<S>, values: &[String]) -> Vec<(&'static str, String)> {
     let names = route.segments.iter().filter_map(|segment| match segment {
         Segment::Literal(_) => None,
         Segment::Text(name) | Segment::Integer(name) => Some(*name),

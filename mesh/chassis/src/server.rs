@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A connection may idle for longer than any proxy pools it: the proxy then closes it, not we.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(65 * 60);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(65);
 /// An HTTP/2 peer that does not answer pings is gone.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);

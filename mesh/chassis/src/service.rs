@@ -86,7 +86,7 @@ impl Context {
     /// A connection to `peer` through the own sidecar.
     ///
     /// # Errors
-    /// When neither UPSTREAMS_DIR nor UPSTREAM_URLS says where it is.
+    /// When neither `UPSTREAMS_DIR` nor `UPSTREAM_URLS` says where it is.
     pub fn upstream(&self, peer: &str) -> anyhow::Result<Upstream> {
         let address = self.settings.upstream(peer);
         Upstream::new(&address.with_context(|| {

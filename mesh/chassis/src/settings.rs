@@ -60,7 +60,7 @@ pub struct Settings {
     /// Address of the REST and gRPC listener; port 0 lets the system choose
     #[arg(long, env = "HTTP_ADDR", default_value = "127.0.0.1:0")]
     pub http_addr: SocketAddr,
-    /// Port of the REST and gRPC listener, instead of the one in HTTP_ADDR
+    /// Port of the REST and gRPC listener, instead of the one in its address
     #[arg(long, env = "PORT")]
     pub port: Option<u16>,
     /// Address of the admin listener: /livez, /readyz, /metrics

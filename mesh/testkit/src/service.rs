@@ -90,7 +90,7 @@ impl<S: Service> TestService<S> {
             async move {
                 app.run(shutdown)
                     .await
-                    .unwrap_or_else(|error| panic!("{error:#}"))
+                    .unwrap_or_else(|error| panic!("{error:#}"));
             }
         });
         let client = Client::builder()
@@ -108,25 +108,22 @@ impl<S: Service> TestService<S> {
             running: Some(running),
             data,
         };
+        started.become_ready().await;
+        started
+    }
+
+    async fn become_ready(&self) {
         eventually("readiness", || async {
-            let ended = started
-                .running
-                .as_ref()
-                .is_some_and(JoinHandle::is_finished);
+            let ended = self.running.as_ref().is_some_and(JoinHandle::is_finished);
             assert!(!ended, "the service ended at once");
-            match started
-                .client
-                .get(format!("http://{admin}/readyz"))
-                .send()
-                .await
-            {
+            let probe = self.client.get(format!("http://{}/readyz", self.admin));
+            match probe.send().await {
                 Ok(answer) if answer.status().is_success() => Ok(()),
                 Ok(answer) => Err(answer.text().await.unwrap_or_default()),
                 Err(error) => Err(error.to_string()),
             }
         })
         .await;
-        started
     }
 
     /// The data folder, for a second instance over the same data.
