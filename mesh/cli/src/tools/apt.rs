@@ -67,14 +67,17 @@ pub fn postgres_folder() -> Option<PathBuf> {
 }
 
 /// Installs the packages that are missing, or says which ones a person has to install.
-pub fn get_missing(with_tests: bool) -> Result<()> {
+pub fn get_missing(with_tests: bool, with_pip: bool) -> Result<()> {
     let wanted = PROGRAMS
         .iter()
         .filter(|program| with_tests || !program.only_tests);
-    let missing: Vec<_> = wanted
+    let mut missing: Vec<_> = wanted
         .filter(|program| !program.path().is_file())
         .map(|program| program.package)
         .collect();
+    if with_pip && !has_pip() {
+        missing.push("python3-pip");
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -95,6 +98,13 @@ pub fn get_missing(with_tests: bool) -> Result<()> {
     apt(root, &arguments)?;
     step.done();
     Ok(())
+}
+
+fn has_pip() -> bool {
+    let pip = Command::new("python3")
+        .args(["-m", "pip", "--version"])
+        .output();
+    pip.is_ok_and(|output| output.status.success())
 }
 
 /// Returns what to put before a command so that root runs it, when that needs no password.

@@ -27,7 +27,7 @@ pub fn programs(checkout: &Path) -> Result<BTreeMap<String, PathBuf>> {
 
 /// Gets every program that is not there.
 pub fn get_missing(checkout: &Path, with_tests: bool) -> Result<()> {
-    apt::get_missing(with_tests)?;
+    apt::get_missing(with_tests, !envoy::path(checkout)?.is_file())?;
     envoy::get_missing(checkout)?;
     go::TOOLS
         .iter()
