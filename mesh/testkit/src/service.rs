@@ -54,70 +54,41 @@ impl<S: Service> TestService<S> {
     /// As [`TestService::start`].
     pub async fn start_in(data: Arc<TempDir>, flags: &[&str]) -> Self {
         telemetry::metrics::install().expect("no other recorder is installed");
-        let data_dir = data.path().display().to_string();
-        let fixed = [
-            "--registration",
-            "off",
-            "--data-dir",
-            &data_dir,
-            "--http-addr",
-            "127.0.0.1:0",
-            "--admin-addr",
-            "127.0.0.1:0",
-            "--drain-seconds",
-            "2",
-            // Port 1 is never ours: nobody answers, unless the test says who.
-            "--upstream-urls",
-            "users=http://127.0.0.1:1",
-        ];
-        let parsed = Flags::<S::Settings>::try_parse_from(fixed.iter().chain(flags))
-            .unwrap_or_else(|error| panic!("{error}"));
-        let app = App::<S>::build(parsed.settings, parsed.own)
-            .await
-            .unwrap_or_else(|error| panic!("{error:#}"));
+        let app = build::<S>(&data, flags).await;
         let signer = Signer::new("testkit");
         if S::TOKENS == TokenSource::Stream {
             app.context().tokens.apply(signer.snapshot());
         }
-        let (address, admin) = (
-            app.http_addr().expect("bound"),
-            app.admin_addr().expect("bound"),
-        );
-        let (service, context) = (Arc::clone(app.service()), app.context().clone());
+        let client = Client::builder().timeout(Duration::from_secs(20)).build();
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn({
-            let shutdown = shutdown.clone();
-            async move {
-                app.run(shutdown)
-                    .await
-                    .unwrap_or_else(|error| panic!("{error:#}"));
-            }
-        });
-        let client = Client::builder()
-            .timeout(Duration::from_secs(20))
-            .build()
-            .expect("a client");
-        let started = Self {
-            service,
-            context,
-            address,
-            admin,
-            client,
+        let mut started = Self {
+            service: Arc::clone(app.service()),
+            context: app.context().clone(),
+            address: app.http_addr().expect("bound"),
+            admin: app.admin_addr().expect("bound"),
+            client: client.expect("a client can be made"),
             signer,
-            shutdown,
-            running: Some(running),
+            shutdown: shutdown.clone(),
+            running: None,
             data,
         };
-        started.become_ready().await;
+        started.running = Some(tokio::spawn(async move {
+            let ended = app.run(shutdown).await;
+            ended.unwrap_or_else(|error| panic!("{error:#}"));
+        }));
+        started.wait_until_ready().await;
         started
     }
 
-    async fn become_ready(&self) {
+    async fn wait_until_ready(&self) {
         eventually("readiness", || async {
             let ended = self.running.as_ref().is_some_and(JoinHandle::is_finished);
             assert!(!ended, "the service ended at once");
-            let probe = self.client.get(format!("http://{}/readyz", self.admin));
-            match probe.send().await {
+            let asked = self
+                .client
+                .get(format!("http://{}/readyz", self.admin))
+                .send();
+            match asked.await {
                 Ok(answer) if answer.status().is_success() => Ok(()),
                 Ok(answer) => Err(answer.text().await.unwrap_or_default()),
                 Err(error) => Err(error.to_string()),
@@ -180,6 +151,24 @@ impl<S: Service> TestService<S> {
             running.await.expect("the service ends in order");
         }
     }
+}
+
+async fn build<S: Service>(data: &TempDir, flags: &[&str]) -> App<S> {
+    let data_dir = data.path().display().to_string();
+    let fixed = [
+        "--registration=off",
+        "--http-addr=127.0.0.1:0",
+        "--admin-addr=127.0.0.1:0",
+        "--drain-seconds=2",
+        // Port 1 is never ours: nobody answers, unless the test says who.
+        "--upstream-urls=users=http://127.0.0.1:1",
+        "--data-dir",
+        &data_dir,
+    ];
+    let parsed = Flags::<S::Settings>::try_parse_from(fixed.iter().chain(flags));
+    let parsed = parsed.unwrap_or_else(|error| panic!("{error}"));
+    let built = App::<S>::build(parsed.settings, parsed.own).await;
+    built.unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 impl<S: Service> Drop for TestService<S> {

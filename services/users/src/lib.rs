@@ -24,7 +24,7 @@ use crate::{clients::Discussions, password::Hasher, store::Store, throttle::Thro
 /// Settings of this service alone.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
-    /// URL of the relational store [default: SQLite, users.db in DATA_DIR]
+    /// URL of the relational store [default: SQLite, `users.db` in `DATA_DIR`]
     #[arg(long, env = "USERS_DATABASE_URL", hide_env_values = true)]
     pub users_database_url: Option<String>,
     /// Minutes that a token lives

@@ -30,7 +30,7 @@ const REFRESH: StdDuration = StdDuration::from_millis(250);
 /// Rows that were committed later than they are dated are still found by then.
 const OVERLAP: Duration = Duration::seconds(10);
 /// How often rotation and cleaning up are thought of.
-const HOUSEKEEPING: StdDuration = StdDuration::from_secs(60);
+const HOUSEKEEPING: StdDuration = StdDuration::from_mins(1);
 /// Updates that a slow listener may be behind before it has to start again.
 const BACKLOG: usize = 1024;
 

@@ -13,7 +13,7 @@ use chassis::Error;
 use moka::sync::Cache;
 
 /// How long failures count.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Accounts and addresses remembered; beyond that those least used are forgotten.
 const CAPACITY: u64 = 100_000;
 

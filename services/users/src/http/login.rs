@@ -190,14 +190,16 @@ impl Users {
         let address = request.client_address();
         let account = body.username.trim().to_lowercase();
         self.throttle.check(&account, address)?;
-        let user = match account.contains('\0') {
-            true => None,
-            false => self.store.find_by_login(&account).await?,
+        let user = if account.contains('\0') {
+            None
+        } else {
+            self.store.find_by_login(&account).await?
         };
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
-        let verdict = match impossible(&body.password) {
-            true => Verdict::Wrong,
-            false => self.hasher.verify(&body.password, hash).await?,
+        let verdict = if impossible(&body.password) {
+            Verdict::Wrong
+        } else {
+            self.hasher.verify(&body.password, hash).await?
         };
         let Some(user) = user.filter(|_| verdict != Verdict::Wrong) else {
             self.throttle.failed(&account, address);

@@ -104,10 +104,7 @@ pub(super) async fn s1(
     _: Request,
     body: RegisterRequest,
 ) -> Answered<RegisterS1Response> {
-    let user = body
-        .register(&users, |taken| Error::conflict(taken))
-        .await?
-        .into();
+    let user = body.register(&users, Error::conflict).await?.into();
     Ok(RegisterS1Response {
         message: "User registered successfully",
         user,
@@ -130,9 +127,7 @@ pub(super) async fn s2(
     _: Request,
     body: RegisterRequest,
 ) -> Answered<RegisterS2Response> {
-    let user = body
-        .register(&users, |taken| Error::conflict(taken))
-        .await?;
+    let user = body.register(&users, Error::conflict).await?;
     let User {
         id,
         username,
@@ -180,7 +175,7 @@ pub(super) async fn s3(
         bio: None,
     };
     users
-        .register(&new, &body.password, |taken| Error::malformed(taken))
+        .register(&new, &body.password, Error::malformed)
         .await?;
     Ok(Message {
         message: "User registered successfully",

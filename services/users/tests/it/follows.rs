@@ -103,7 +103,7 @@ async fn s2_19_lists_followees_page_by_page(backend: Backend) {
             .strip_prefix('<')
             .and_then(|link| link.split('>').next())
         {
-            Some(next) => path = next.to_owned(),
+            Some(next) => next.clone_into(&mut path),
             None => break,
         }
     }

@@ -1,5 +1,7 @@
 //! `users` in process, on SQLite and on Postgres: one suite, run on both.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod accounts;
 mod bad_input;
 mod follows;

@@ -8,10 +8,10 @@ use testkit::{Mesh, eventually};
 use tokio::sync::Mutex;
 
 /// Held by the claim that is being tested: breaking two things at once proves neither.
-pub static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// Sends a signal to the process of an instance of this mesh, and gives its id.
-pub fn signal(instance: &str, signal: &str) -> u32 {
+pub(crate) fn signal(instance: &str, signal: &str) -> u32 {
     let pid = Mesh::current()
         .process(instance)
         .unwrap_or_else(|| panic!("{instance} runs"));
@@ -23,7 +23,7 @@ pub fn signal(instance: &str, signal: &str) -> u32 {
 }
 
 /// Waits until an instance runs again as another process and its service answers `path`.
-pub async fn back(instance: &str, old: u32, path: &str) {
+pub(crate) async fn back(instance: &str, old: u32, path: &str) {
     let mesh = Mesh::current();
     eventually(&format!("{instance} is back"), || async {
         match mesh.process(instance) {

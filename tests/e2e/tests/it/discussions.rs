@@ -133,8 +133,11 @@ async fn d8_comments_are_rest_too_and_the_server_sets_their_ids() {
     let (ada, grace) = (mesh.person().await, mesh.person().await);
     let id = post(&ada, "Zoe").await;
     let path = format!("/api/posts/{id}/comments");
-    let chosen =
-        json!({"comment_text": "Hm", "comment_id": "mine", "user_id": ada.id, "timestamp": "1970"});
+    let others = json!({"comment_text": "Hm", "user_id": ada.id});
+    mesh.call(Method::POST, &path, &grace.token, &others)
+        .await
+        .problem(403);
+    let chosen = json!({"comment_text": "Hm", "comment_id": "mine", "timestamp": "1970"});
     let reply = mesh.call(Method::POST, &path, &grace.token, &chosen).await;
     let said = reply.expect(201).clone();
     assert_eq!(said["user_id"], grace.id);

@@ -1,5 +1,7 @@
 //! Claims that leave the mesh whole, side by side.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod acl;
 mod bad_input;
 mod discovery;

@@ -49,68 +49,61 @@ fn path(spans: &Spans, span: &str) -> Vec<String> {
     path
 }
 
+/// The spans of the request with this id, once they hang together and reach `discussions`.
+async fn whole_tree(request_id: &str) -> Result<Spans, String> {
+    let jaeger = Mesh::current().address("jaeger");
+    let tags = format!("%7B%22http.request.id%22%3A%22{request_id}%22%7D");
+    let url = format!("{jaeger}/api/traces?service=users&lookback=1h&limit=5&tags={tags}");
+    let found = send(mesh::client().get(url)).await;
+    let trace_id = found.json["data"][0]["traceID"].as_str();
+    let spans = spans(trace_id.unwrap_or_default()).await;
+    let roots = spans.values().filter(|(parent, ..)| {
+        parent
+            .as_ref()
+            .is_none_or(|parent| !spans.contains_key(parent))
+    });
+    match (count_by_user(&spans), roots.count()) {
+        (Some(_), 1) => Ok(spans),
+        (_, roots) => Err(format!("{request_id}: {roots} roots in {spans:#?}")),
+    }
+}
+
+/// The span of `discussions` that answers the call.
+fn count_by_user(spans: &Spans) -> Option<&str> {
+    let served = spans
+        .iter()
+        .find(|(_, (_, process, name))| process == "discussions" && name.contains("CountByUser"));
+    served.map(|(id, _)| id.as_str())
+}
+
 #[tokio::test]
 async fn a_profile_is_one_tree_from_the_ingress_through_both_services() {
     let mesh = Mesh::current();
     let person = mesh.person().await;
-    // The trace id is found by the request id, as an operator would who has only the answer.
+    // The trace is found by the request id, as by an operator who has only the answer.
     let request = mesh.request(Method::GET, &format!("/api/users/{}", person.id));
     let reply = send(request.bearer_auth(&person.token)).await;
     reply.expect(200);
-    let request_id = reply.header("x-request-id").to_owned();
+    let request_id = reply.header("x-request-id");
     assert!(
         !request_id.is_empty(),
         "the answer names its request: {:?}",
         reply.headers
     );
-    let spans = eventually("the whole trace", || async {
-        let tags = format!("%7B%22http.request.id%22%3A%22{request_id}%22%7D");
-        let url = format!(
-            "{}/api/traces?service=users&lookback=1h&limit=5&tags={tags}",
-            mesh.address("jaeger")
-        );
-        let found = send(mesh::client().get(url)).await;
-        let trace_id = found.json["data"][0]["traceID"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        let spans = spans(&trace_id).await;
-        let reached = spans
-            .values()
-            .any(|(_, process, name)| process == "discussions" && name.contains("CountByUser"));
-        let roots = spans.values().filter(|(parent, ..)| {
-            parent
-                .as_ref()
-                .is_none_or(|parent| !spans.contains_key(parent))
-        });
-        if reached && roots.count() == 1 {
-            Ok(spans.clone())
-        } else {
-            Err(format!("{request_id}: {spans:#?}"))
-        }
-    })
-    .await;
-    let served = spans
-        .iter()
-        .find(|(_, (_, process, name))| process == "discussions" && name.contains("CountByUser"));
-    let path = path(&spans, served.unwrap().0);
-    let place = |process: &str| path.iter().position(|name| name == process);
-    let (ingress, users, discussions) = (path[0].as_str(), place("users"), place("discussions"));
-    assert!(ingress.contains("ingress"), "{path:?}");
-    assert!(users.is_some() && users < discussions, "{path:?}");
-    let between = &path[users.unwrap() + 1..discussions.unwrap()];
-    let envoys = between
-        .iter()
-        .filter(|process| *process != "users" && *process != "discussions")
-        .count();
-    assert!(
-        envoys >= 2,
-        "both sidecars stand between the services: {path:?}"
-    );
-    assert!(
-        path[1..users.unwrap()]
-            .iter()
-            .any(|process| process != "users"),
-        "the first sidecar too: {path:?}"
+    let spans = eventually("the whole trace", || whole_tree(request_id)).await;
+    let path = path(&spans, count_by_user(&spans).unwrap());
+    let processes: Vec<&str> = path.iter().map(String::as_str).collect();
+    let expected = [
+        "ingress",
+        "users-sidecar",
+        "users",
+        "users",
+        "users-sidecar",
+        "discussions-sidecar",
+        "discussions",
+    ];
+    assert_eq!(
+        processes, expected,
+        "the call of `users` has a span of its own"
     );
 }
