@@ -54,7 +54,7 @@ pub struct Settings {
         default_value = "development"
     )]
     pub plaza_env: Environment,
-    /// Consul service id of this instance [default: <service>-1]
+    /// Consul service id of this instance [default: the service's name and -1]
     #[arg(long, env = "PLAZA_INSTANCE")]
     pub instance: Option<String>,
     /// Address of the REST and gRPC listener; port 0 lets the system choose

@@ -386,11 +386,13 @@ mod tests {
         assert!(tokens.verify(&good).is_ok());
     }
 
+    type Change = fn(&mut Claims);
+
     #[test]
     fn s6_every_wrong_claim_is_refused() {
         let (ours, tokens) = (signer("a"), Tokens::new(Scheme::EdDsa));
         tokens.apply(snapshot(&ours));
-        let changes: [(&str, fn(&mut Claims)); 4] = [
+        let changes: [(&str, Change); 4] = [
             ("expired", |claims| claims.exp -= 120),
             ("issuer", |claims| claims.iss = "other".into()),
             ("audience", |claims| claims.aud = "other".into()),

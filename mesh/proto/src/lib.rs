@@ -17,12 +17,22 @@ pub trait Rpc: Send + Sync + 'static {
 
 /// The contract of `users`.
 pub mod users {
-    #![expect(missing_docs, clippy::allow_attributes, clippy::pedantic, reason = "generated")]
+    #![expect(
+        missing_docs,
+        clippy::allow_attributes,
+        clippy::pedantic,
+        reason = "generated"
+    )]
     tonic::include_proto!("plaza.users.v1");
 }
 
 /// The contract of `discussions`.
 pub mod discussions {
-    #![expect(missing_docs, clippy::allow_attributes, clippy::pedantic, reason = "generated")]
+    #![expect(
+        missing_docs,
+        clippy::allow_attributes,
+        clippy::pedantic,
+        reason = "generated"
+    )]
     tonic::include_proto!("plaza.discussions.v1");
 }
