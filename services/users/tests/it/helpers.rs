@@ -37,6 +37,13 @@ pub async fn store_flags(backend: Backend) -> Vec<String> {
     }
 }
 
+/// Where the accounts of a service that was started with `store_flags` are.
+pub fn store_url(users: &TestService<Users>, store: &[String]) -> String {
+    let file = users.context.settings.data_dir.join("users.db");
+    let sqlite = || format!("sqlite://{}", file.display());
+    store.last().cloned().unwrap_or_else(sqlite)
+}
+
 pub async fn start(backend: Backend) -> TestService<Users> {
     start_with(backend, &[]).await
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::send;
 
 use crate::helpers::{
-    Backend, PASSWORD, get, log_in, person, post, start, start_with, store_flags,
+    Backend, PASSWORD, get, log_in, person, post, start, start_with, store_flags, store_url,
 };
 
 crate::on_each_store![
@@ -146,13 +146,7 @@ async fn s4_04_an_old_bcrypt_hash_is_replaced_at_login(backend: Backend) {
     flags.extend(store.iter().map(String::as_str));
     let users = testkit::TestService::<users::Users>::start(&flags).await;
     let person = person(&users).await;
-    let url = store.last().cloned().unwrap_or_else(|| {
-        format!(
-            "sqlite://{}",
-            users.context.settings.data_dir.join("users.db").display()
-        )
-    });
-    let rows = Database::connect(url).await.unwrap();
+    let rows = Database::connect(store_url(&users, &store)).await.unwrap();
     let old = bcrypt_of(PASSWORD);
     let set = format!(
         "UPDATE users SET password_hash = '{old}' WHERE id = {}",

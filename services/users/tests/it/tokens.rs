@@ -1,12 +1,16 @@
 //! Tokens: forged, ended, rotated; over several instances.
 
-use chassis::token::Scheme;
+use chassis::token::{self, Scheme};
+use jsonwebtoken::{Algorithm, EncodingKey};
 use reqwest::Method;
+use sea_orm::{ConnectionTrait as _, Database, Statement};
 use serde_json::{Value, json};
 use testkit::{Signer, TestService, eventually};
 use users::Users;
 
-use crate::helpers::{Backend, NOBODY, PASSWORD, get, log_in, person, post, start, store_flags};
+use crate::helpers::{
+    Backend, NOBODY, PASSWORD, get, log_in, person, post, start, store_flags, store_url,
+};
 
 crate::on_each_store![
     s3_09_logs_out,
@@ -15,6 +19,7 @@ crate::on_each_store![
     d2_instances_that_rotate_at_once_agree,
     s6_a_token_of_another_key_is_refused,
     d2_hs256_stays_possible,
+    s6_an_expired_token_of_our_own_key_is_refused,
 ];
 
 async fn s3_09_logs_out(backend: Backend) {
@@ -220,4 +225,30 @@ async fn d2_hs256_stays_possible(backend: Backend) {
     )
     .await
     .expect(200);
+}
+
+async fn s6_an_expired_token_of_our_own_key_is_refused(backend: Backend) {
+    let store = store_flags(backend).await;
+    let mut flags = vec!["--upstream-urls", NOBODY];
+    flags.extend(store.iter().map(String::as_str));
+    let users = TestService::<Users>::start(&flags).await;
+    let person = person(&users).await;
+    let rows = Database::connect(store_url(&users, &store)).await.unwrap();
+    let query = Statement::from_string(
+        rows.get_database_backend(),
+        "SELECT kid, pkcs8 FROM signing_keys",
+    );
+    let key = rows.query_one_raw(query).await.unwrap().unwrap();
+    let kid: String = key.try_get("", "kid").unwrap();
+    let pkcs8: Vec<u8> = key.try_get("", "pkcs8").unwrap();
+    let sign = |age: i64| {
+        let mut claims = Signer::claims(person.id, &person.username);
+        claims.iat -= age;
+        claims.exp -= age;
+        let key = EncodingKey::from_ed_der(&pkcs8);
+        token::sign(&claims, &key, Algorithm::EdDSA, Some(&kid)).unwrap()
+    };
+    get(&users, "/api/users/me", &sign(0)).await.expect(200);
+    let refused = get(&users, "/api/users/me", &sign(3600)).await;
+    assert_eq!(refused.problem(401), "The token has expired");
 }
