@@ -132,7 +132,7 @@ fn processes(mesh: &Mesh) -> Result<Value> {
     }
     all.push(("ingress".to_owned(), proxy(mesh, "ingress", "ingress")));
     if mesh.name == "test" {
-        all.push(("postgres".to_owned(), postgres(mesh)?));
+        all.extend(suite_stores(mesh)?);
     }
     Ok(Value::Object(
         all.into_iter()
@@ -293,6 +293,25 @@ fn proxy(mesh: &Mesh, service: &str, instance: &str) -> Process {
         instance,
     ];
     Process::new(&own, &arguments).after("setup", DONE)
+}
+
+/// Stores that suites run on: Postgres, and the document store on both of its backends.
+fn suite_stores(mesh: &Mesh) -> Result<Vec<(String, Process)>> {
+    let listen = |name: &str| format!("127.0.0.1:{}", mesh.port(name));
+    let program = mesh.program("documents")?;
+    let folder = mesh.state.join("suite").to_string_lossy().into_owned();
+    let sqlite = Process::new(
+        program,
+        &["-listen", &listen("suite_sqlite"), "-dir", &folder],
+    );
+    let url = format!("postgres://postgres@{}/postgres", listen("postgres"));
+    let on_postgres = ["-listen", &listen("suite_postgres"), "-postgres", &url];
+    let on_postgres = Process::new(program, &on_postgres).after("postgres", STARTED);
+    Ok(vec![
+        ("postgres".to_owned(), postgres(mesh)?),
+        ("suite-sqlite".to_owned(), sqlite),
+        ("suite-postgres".to_owned(), on_postgres),
+    ])
 }
 
 /// A throw-away Postgres for store suites. It refuses to run as root, so root runs it as the user of the Debian package.

@@ -26,10 +26,12 @@ const DEVELOPMENT: &[(&str, u16)] = &[
     ("otlp", 4317),
     ("redis", 6390),
     ("documents", 27027),
-    ("postgres", 5442),
     ("sidecar_min", 21000),
     ("sidecar_max", 21255),
 ];
+
+/// What only a test mesh runs: stores for the suites that run on every backend.
+const TESTS: &[&str] = &["postgres", "suite_sqlite", "suite_postgres"];
 
 /// How many ports a test mesh takes; the last of them are for sidecars.
 const BLOCK: u16 = 100;
@@ -72,8 +74,8 @@ pub fn reserve() -> Result<Block> {
 }
 
 fn block(base: u16) -> Ports {
-    let named = DEVELOPMENT.iter().map(|(name, _)| (*name).to_owned());
-    let mut ports: Ports = named.zip(base..).collect();
+    let named = DEVELOPMENT.iter().map(|(name, _)| name).chain(TESTS);
+    let mut ports: Ports = named.map(|name| (*name).to_owned()).zip(base..).collect();
     ports.insert("sidecar_min".to_owned(), base + 30);
     ports.insert("sidecar_max".to_owned(), base + BLOCK - 1);
     ports
@@ -133,7 +135,7 @@ mod tests {
     #[test]
     fn a_block_names_every_port_and_stays_inside() {
         let ports = block(22_000);
-        assert_eq!(ports.len(), DEVELOPMENT.len());
+        assert_eq!(ports.len(), DEVELOPMENT.len() + TESTS.len());
         assert!(ports.values().all(|port| (22_000..22_100).contains(port)));
     }
 }

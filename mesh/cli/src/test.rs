@@ -30,6 +30,13 @@ pub struct Options {
 /// The cargo that runs now, for the signal handler to end.
 static RUNNING: Mutex<Option<u32>> = Mutex::new(None);
 
+/// Stores for suites, by their ports and processes.
+const SUITE_STORES: &[(&str, &str)] = &[
+    ("postgres", "postgres"),
+    ("suite_sqlite", "suite-sqlite"),
+    ("suite_postgres", "suite-postgres"),
+];
+
 /// Runs the tests.
 pub fn run(options: &Options) -> Result<ExitCode> {
     ctrlc::set_handler(interrupt).context("cannot handle signals")?;
@@ -89,7 +96,7 @@ fn tested(mesh: &Mesh, arguments: &[String]) -> Result<Counts> {
     stop_when_interrupted()?;
     up::start(mesh)?;
     ready::wait(mesh, &descriptions)?;
-    wait_for_postgres(mesh)?;
+    wait_for_suite_stores(mesh)?;
     cargo_test(mesh, arguments, &[])
 }
 
@@ -169,21 +176,14 @@ fn environment(mesh: &Mesh, command: &mut Command) {
         .and_then(|secrets| secrets.get("redis"))
         .unwrap_or_default();
     command.env("PLAZA_MESH_FILE", mesh.file());
-    command.env(
-        "TEST_POSTGRES_URL",
-        format!(
-            "postgres://postgres@127.0.0.1:{}/postgres",
-            mesh.port("postgres")
-        ),
-    );
-    command.env(
-        "PLAZA_TEST_MONGODB_URL",
-        format!("mongodb://127.0.0.1:{}/", mesh.port("documents")),
-    );
-    command.env(
-        "PLAZA_TEST_REDIS_URL",
-        format!("redis://:{password}@127.0.0.1:{}/0", mesh.port("redis")),
-    );
+    let port = |name: &str| mesh.port(name);
+    let documents = |name: &str| format!("mongodb://127.0.0.1:{}/", port(name));
+    let backends = [documents("suite_sqlite"), documents("suite_postgres")].join(",");
+    let postgres = format!("postgres://postgres@127.0.0.1:{}", port("postgres"));
+    let redis = format!("redis://:{password}@127.0.0.1:{}/0", port("redis"));
+    command.env("TEST_POSTGRES_URL", postgres);
+    command.env("TEST_DOCUMENTS_URLS", backends);
+    command.env("TEST_REDIS_URL", redis);
     if std::io::stdout().is_terminal() {
         command.env("CARGO_TERM_COLOR", "always");
     }
@@ -241,19 +241,17 @@ fn postgres_ids() -> Result<(u32, u32)> {
     ))
 }
 
-fn wait_for_postgres(mesh: &Mesh) -> Result<()> {
+fn wait_for_suite_stores(mesh: &Mesh) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while ports::is_free(mesh.port("postgres")) {
-        stop_when_interrupted()?;
-        if Instant::now() > deadline {
-            bail!(
-                "Postgres does not listen: {}",
-                fs::read_to_string(mesh.log("postgres"))
-                    .unwrap_or_default()
-                    .trim()
-            );
+    for (port, process) in SUITE_STORES {
+        while ports::is_free(mesh.port(port)) {
+            stop_when_interrupted()?;
+            if Instant::now() > deadline {
+                let log = fs::read_to_string(mesh.log(process)).unwrap_or_default();
+                bail!("{process} does not listen: {}", log.trim());
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
-        std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
 }
