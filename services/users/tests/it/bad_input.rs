@@ -53,7 +53,7 @@ async fn d4_bodies_that_are_none_are_told_apart(backend: Backend) {
     .problem(422);
     raw(&users, json_type, b"{\"username\":\"\\ud800\"}".to_vec())
         .await
-        .problem(400);
+        .problem(422);
     raw(&users, "text/plain", b"{}".to_vec()).await.problem(415);
     raw(
         &users,
