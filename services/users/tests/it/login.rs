@@ -21,6 +21,7 @@ crate::on_each_store![
     d1_every_door_takes_email_or_username,
     s17_failures_are_limited_by_account_and_by_address,
     s17_odd_logins_are_refused_and_nothing_breaks,
+    d25_a_flood_of_logins_leaves_the_rest_alone,
     x17_a_query_login_leaves_no_trace_of_the_password,
 ];
 
@@ -279,4 +280,36 @@ async fn x17_a_query_login_leaves_no_trace_of_the_password(backend: Backend) {
         metrics.contains("route=\"/login\"") && !metrics.contains("canary"),
         "{metrics}"
     );
+}
+
+async fn d25_a_flood_of_logins_leaves_the_rest_alone(backend: Backend) {
+    let users = std::sync::Arc::new(start(backend).await);
+    let username = person(&users).await.username;
+    let flood: Vec<_> = (0..150)
+        .map(|_| {
+            let (users, username) = (std::sync::Arc::clone(&users), username.clone());
+            tokio::spawn(async move {
+                let body = json!({"username": username, "password": PASSWORD});
+                post(&users, "/login", &body).await.status
+            })
+        })
+        .collect();
+    let path = format!("/users/{username}");
+    for _ in 0..30 {
+        get(&users, &path, "").await.expect(200);
+    }
+    let waiting = flood.iter().filter(|login| !login.is_finished()).count();
+    assert!(
+        waiting > 0,
+        "thirty reads took longer than every login before them"
+    );
+    let mut refused = 0;
+    for login in flood {
+        match login.await.unwrap() {
+            200 => {}
+            503 => refused += 1,
+            other => panic!("a login was answered {other}"),
+        }
+    }
+    assert!(refused > 0, "the queue has an end");
 }

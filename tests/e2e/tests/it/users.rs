@@ -267,3 +267,23 @@ async fn d2_the_keys_are_served() {
     let reply = Mesh::current().get("/.well-known/jwks.json").await;
     assert_eq!(reply.expect(200)["keys"][0]["alg"], "EdDSA");
 }
+
+#[tokio::test]
+async fn s17_failed_logins_are_limited_by_account_whatever_address_is_claimed() {
+    let mesh = Mesh::current();
+    let person = mesh.person().await;
+    let body = json!({"username": person.username, "password": "wrong password"});
+    let mut statuses = Vec::new();
+    for attempt in 0..12 {
+        let claimed = format!("203.0.113.{attempt}");
+        let request = mesh
+            .request(Method::POST, "/login")
+            .header("x-forwarded-for", claimed);
+        let reply = send(request.json(&body)).await;
+        if reply.status == 429 {
+            assert!(!reply.header("retry-after").is_empty());
+        }
+        statuses.push(reply.status);
+    }
+    assert_eq!((statuses[0], statuses[11]), (401, 429), "{statuses:?}");
+}
