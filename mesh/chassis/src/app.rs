@@ -9,7 +9,9 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Context, Service, Settings, Tokens, admin, follow,
+    Context, Service, Settings, Tokens, admin,
+    announce::Announcement,
+    follow,
     front::Front,
     rest::Rest,
     server::{self, Bounds},
@@ -19,12 +21,6 @@ use crate::{
 
 /// Exit code for settings that cannot work (`EX_USAGE` of sysexits.h).
 const BAD_SETTINGS: u8 = 64;
-/// How often the agent is asked whether it still knows this instance.
-const REASSERT: Duration = Duration::from_secs(5);
-/// What leaving Consul may take at shutdown.
-const LEAVE_DEADLINE: Duration = Duration::from_secs(2);
-/// Envoys learn within this time that the instance is gone: until then it still answers.
-const FAREWELL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Parser)]
 #[command(
@@ -208,8 +204,7 @@ impl<S: Service> App<S> {
     /// # Errors
     /// When the instance cannot be started at all.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let registry = registry(&self.context.settings)?;
-        let registration = self.registration()?;
+        let announcement = self.announcement()?;
         let Self {
             service,
             context,
@@ -221,8 +216,7 @@ impl<S: Service> App<S> {
             headers: Duration::from_secs(context.settings.header_timeout_seconds),
             drain: Duration::from_secs(context.settings.drain_seconds),
         };
-        let gate = admin::Gate::default();
-        let (admin_service, admin_gate) = (Arc::clone(&service), gate.clone());
+        let (admin_service, admin_gate) = (Arc::clone(&service), announcement.gate.clone());
         let operators = tokio::spawn(server::serve(
             admin,
             Bounds {
@@ -241,12 +235,11 @@ impl<S: Service> App<S> {
         });
         let serving = tokio::spawn(serving);
         tokio::select! {
-            () = announce(service.as_ref(), &registry, &registration, &gate) => {}
+            () = announcement.keep(service.as_ref()) => {}
             () = shutdown.cancelled() => {}
         }
         tracing::info!("service stops");
-        gate.close();
-        leave(registry.as_ref(), &registration.id).await;
+        announcement.leave().await;
         clients.cancel();
         let _ = serving.await;
         context.shutdown.cancel();
@@ -262,16 +255,25 @@ impl<S: Service> App<S> {
         Ok(())
     }
 
-    fn registration(&self) -> anyhow::Result<discovery::Registration> {
+    fn announcement(&self) -> anyhow::Result<Announcement> {
         let settings = &self.context.settings;
         let calls = calls::<S>();
-        Ok(discovery::Registration {
+        let registration = discovery::Registration {
             service: S::NAME.to_owned(),
             id: self.context.instance.clone(),
             address: self.http_addr()?,
             admin: self.admin_addr()?,
             upstreams: settings.sockets(calls.iter().map(|call| call.service)),
             meta: BTreeMap::new(),
+            ready: false,
+        };
+        let tokens = follows_tokens::<S>().then(|| Arc::clone(&self.context.tokens));
+        let gate = admin::Gate::default();
+        Ok(Announcement {
+            registry: registry(settings)?,
+            registration,
+            gate,
+            tokens,
         })
     }
 }
@@ -316,47 +318,4 @@ fn follow_tokens<S: Service>(context: &Context) -> anyhow::Result<()> {
             .spawn(follow::tokens(upstream, tokens, shutdown));
     }
     Ok(())
-}
-
-/// Waits until the stores answer, registers, and registers again whenever Consul forgot. Endless.
-async fn announce<S: Service>(
-    service: &S,
-    registry: &Arc<dyn Registry>,
-    registration: &discovery::Registration,
-    gate: &admin::Gate,
-) {
-    while let Err(error) = admin::ready(service).await {
-        tracing::warn!(cause = %error, "service waits for its stores");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    gate.open();
-    let mut registered = false;
-    loop {
-        if !registered {
-            match registry.register(registration).await {
-                Ok(()) => {
-                    tracing::info!(address = %registration.address, admin = %registration.admin, "service ready");
-                }
-                Err(error) => {
-                    tracing::warn!(cause = %error, "registration failed");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                    continue;
-                }
-            }
-        }
-        tokio::time::sleep(REASSERT).await;
-        // An agent that does not answer has not forgotten.
-        registered = registry
-            .is_registered(&registration.id)
-            .await
-            .unwrap_or(true);
-    }
-}
-
-async fn leave(registry: &dyn Registry, id: &str) {
-    match tokio::time::timeout(LEAVE_DEADLINE, registry.deregister(id)).await {
-        Ok(Ok(())) => tokio::time::sleep(FAREWELL).await,
-        Ok(Err(error)) => tracing::warn!(cause = %error, "could not leave consul"),
-        Err(_) => tracing::warn!("consul did not answer at shutdown"),
-    }
 }

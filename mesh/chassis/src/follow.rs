@@ -13,7 +13,7 @@ pub(crate) const CALLS: &[Call] = &[Call::of::<TokensWatch>()];
 /// `users` says something at least every five seconds: silence means that it hangs.
 const SILENCE: Duration = Duration::from_secs(15);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Follows until `shutdown`; a lost stream is opened again, with growing pauses.
 pub(crate) async fn tokens(upstream: Upstream, tokens: Arc<Tokens>, shutdown: CancellationToken) {

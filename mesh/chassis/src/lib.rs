@@ -5,6 +5,7 @@
 //! the ingress routes, the intentions, spans and metrics.
 
 mod admin;
+mod announce;
 mod answer;
 mod app;
 mod body;

@@ -133,6 +133,11 @@ impl Tokens {
         }
     }
 
+    /// Whether tokens can be checked: a snapshot has arrived.
+    pub(crate) fn is_known(&self) -> bool {
+        read(&self.revoked).is_some()
+    }
+
     /// Who the request comes from, as far as the route wants to know.
     ///
     /// # Errors

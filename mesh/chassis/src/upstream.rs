@@ -191,7 +191,6 @@ fn inject(metadata: &mut MetadataMap) {
 /// Declares what one service calls of another: a client with exactly these methods.
 ///
 /// ```
-/// # use mesh_proto as proto;
 /// mesh_chassis::peer! {
 ///     /// What discussions asks of `users`.
 ///     pub struct Users { get => proto::users::UsersGet, get_many => proto::users::UsersGetMany }

@@ -57,13 +57,29 @@ impl Mesh {
         })
     }
 
-    /// Opens the mesh of `up`, with the ports that it was last started with.
+    /// Opens the mesh of `up`, with the ports that it was last started with: `dev` on the known ones, or the one that the
+    /// variable `PLAZA_MESH` names, beside it, on ports that are free.
     pub fn development(release: bool) -> Result<Self> {
-        let mut mesh = Self::open("dev", ports::development(), release)?;
-        if let Ok(before) = Self::load(&mesh.state) {
-            mesh.ports.extend(before.ports);
+        let name = std::env::var("PLAZA_MESH").unwrap_or_else(|_| "dev".to_owned());
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        if name == "test" || !(1..=20).contains(&name.len()) || !name.bytes().all(allowed) {
+            bail!("PLAZA_MESH must be 1 to 20 of a-z and 0-9, and not `test`: it is `{name}`");
         }
-        Ok(mesh)
+        if let Ok(before) = Self::load(&checkout()?.join(".plaza").join(&name)) {
+            let mut ports = before.ports;
+            for (port, number) in ports::development() {
+                ports.entry(port).or_insert(number);
+            }
+            return Self::open(&name, ports, release);
+        }
+        if name == "dev" {
+            return Self::open(&name, ports::development(), release);
+        }
+        let block = ports::reserve()?;
+        let ports = block.ports.clone();
+        // The block stays reserved until this command ends; by then the mesh holds its ports itself.
+        std::mem::forget(block);
+        Self::open(&name, ports, release)
     }
 
     /// Reads a mesh that was started.

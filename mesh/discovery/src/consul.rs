@@ -173,8 +173,15 @@ fn describe(
         http: Some(format!("http://{}/readyz", registration.admin)),
         interval: Some("2s".into()),
         timeout: Some("1s".into()),
-        // The instance announces itself when it is ready: it need not wait for a first check.
-        status: Some("passing".into()),
+        // An instance that is ready when it says so need not wait for a first check.
+        status: Some(
+            if registration.ready {
+                "passing"
+            } else {
+                "critical"
+            }
+            .into(),
+        ),
         deregister_critical_service_after: Some("10m".into()),
         ..AgentServiceCheck::default()
     };
@@ -267,6 +274,7 @@ mod tests {
             address: ([127, 0, 0, 1], 1).into(),
             admin: ([127, 0, 0, 1], 2).into(),
             upstreams: [].into(),
+            ready: true,
             meta: [].into(),
         };
         assert!(matches!(

@@ -44,6 +44,8 @@ pub struct Registration {
     pub admin: SocketAddr,
     /// The services it calls: for each, the socket on which its sidecar shall listen.
     pub upstreams: BTreeMap<String, PathBuf>,
+    /// Whether it counts as healthy from the start; else from its first check that passes.
+    pub ready: bool,
     /// What else Consul shall keep of the instance.
     pub meta: BTreeMap<String, String>,
 }

@@ -22,27 +22,20 @@ type Answered<T> = Result<Answer<T>, Error>;
 /// Any door takes an address or a name, under whichever key its source uses (D1).
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct LoginRequest {
-    #[serde(alias = "email")]
-    username: String,
+    /// An e-mail address, or a username.
+    email: Option<String>,
+    /// A username, or an e-mail address; not looked at where `email` is given.
+    username: Option<String>,
     #[schema(value_type = String, format = Password)]
     password: SecretString,
 }
 
-/// The same, for doors whose source writes `email`.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(super) struct EmailLoginRequest {
-    #[serde(alias = "username")]
-    email: String,
-    #[schema(value_type = String, format = Password)]
-    password: SecretString,
-}
-
-impl From<EmailLoginRequest> for LoginRequest {
-    fn from(body: EmailLoginRequest) -> Self {
-        Self {
-            username: body.email,
-            password: body.password,
-        }
+impl LoginRequest {
+    /// The account that is meant, as it is compared.
+    fn account(&self) -> Result<String, Error> {
+        let given = self.email.as_ref().or(self.username.as_ref());
+        let given = given.ok_or_else(|| Error::unacceptable("email or username is missing"))?;
+        Ok(given.trim().to_lowercase())
     }
 }
 
@@ -56,9 +49,9 @@ pub(super) struct LoginS0Response {
 pub(super) async fn s0(
     users: Arc<Users>,
     request: Request,
-    body: EmailLoginRequest,
+    body: LoginRequest,
 ) -> Answered<LoginS0Response> {
-    let (user, issued) = users.log_in(&request, body.into()).await?;
+    let (user, issued) = users.log_in(&request, body).await?;
     Ok(LoginS0Response {
         token: issued.token,
         user_id: user.id,
@@ -129,9 +122,9 @@ pub(super) struct LoginS3Response {
 pub(super) async fn s3(
     users: Arc<Users>,
     request: Request,
-    body: EmailLoginRequest,
+    body: LoginRequest,
 ) -> Answered<LoginS3Response> {
-    let (user, issued) = users.log_in(&request, body.into()).await?;
+    let (user, issued) = users.log_in(&request, body).await?;
     Ok(LoginS3Response {
         message: "Login successful",
         access_token: issued.token,
@@ -188,7 +181,7 @@ impl Users {
     async fn log_in(&self, request: &Request, body: LoginRequest) -> Result<(User, Issued), Error> {
         let refused = || Error::unauthenticated("Invalid email or password");
         let address = request.client_address();
-        let account = body.username.trim().to_lowercase();
+        let account = body.account()?;
         self.throttle.check(&account, address)?;
         let user = if account.contains('\0') {
             None

@@ -1,0 +1,107 @@
+//! Claim: `up` brings a mesh up from whatever is left of it, with its data, and `down` leaves
+//! neither a process nor a port behind.
+
+use std::net::TcpListener;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use testkit::mesh::PASSWORD;
+
+use crate::own_mesh::OwnMesh;
+
+/// Everything together, idle, in KiB.
+const MEMORY_BUDGET: u64 = 800 * 1024;
+
+/// A person with a post: (token, path of the post).
+async fn write(mesh: &OwnMesh) -> (String, String) {
+    let person = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
+    mesh.call(Method::POST, "/users/register", "", &person)
+        .await
+        .expect(201);
+    let login = mesh.call(Method::POST, "/login", "", &person).await;
+    let token = login.expect(200)["access_token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let body = json!({"title": "Kept", "content": "Through it all", "car_model": "Zoe"});
+    let post = mesh.call(Method::POST, "/api/posts", &token, &body).await;
+    let path = format!(
+        "/api/posts/{}",
+        post.expect(201)["post_id"].as_str().unwrap()
+    );
+    (token, path)
+}
+
+/// Whether what was written is there, and the old token is still good.
+async fn is_whole(mesh: &OwnMesh, (token, post): &(String, String)) {
+    assert_eq!(
+        mesh.call(Method::GET, post, "", &Value::Null)
+            .await
+            .expect(200)["title"],
+        "Kept"
+    );
+    let me = mesh
+        .call(Method::GET, "/api/users/me", token, &Value::Null)
+        .await;
+    assert_eq!(me.expect(200)["username"], "ada");
+    let again = json!({"title": "More", "content": "Afterwards", "car_model": "Zoe"});
+    mesh.call(Method::POST, "/api/posts", token, &again)
+        .await
+        .expect(201);
+}
+
+#[tokio::test]
+async fn up_heals_whatever_was_killed_and_down_leaves_nothing() {
+    let mesh = OwnMesh::new();
+    let printed = mesh.succeeds(&["up"]);
+    assert!(
+        printed.contains("curl") && printed.contains("http://"),
+        "{printed}"
+    );
+    let written = write(&mesh).await;
+
+    let before = mesh.processes();
+    mesh.succeeds(&["up"]);
+    assert_eq!(mesh.processes(), before, "a second `up` changes nothing");
+
+    let status: Value = serde_json::from_str(&mesh.succeeds(&["status", "--json"])).unwrap();
+    let memory = status["memory_kib"].as_u64().unwrap();
+    assert!(memory < MEMORY_BUDGET, "{memory} KiB: {status:#}");
+
+    mesh.kill(|_| true);
+    mesh.succeeds(&["up"]);
+    is_whole(&mesh, &written).await;
+
+    mesh.kill(|program| program == "process-compose");
+    mesh.succeeds(&["up"]);
+    is_whole(&mesh, &written).await;
+
+    mesh.kill(|program| program == "consul");
+    mesh.succeeds(&["up"]);
+    is_whole(&mesh, &written).await;
+
+    mesh.succeeds(&["down"]);
+    assert!(mesh.processes().is_empty(), "{:?}", mesh.processes());
+    for (name, port) in mesh.ports() {
+        assert!(
+            TcpListener::bind(("127.0.0.1", port)).is_ok(),
+            "{name} ({port}) is still taken"
+        );
+    }
+    mesh.succeeds(&["down"]);
+
+    let ingress = mesh.ports()["ingress"];
+    let held = TcpListener::bind(("127.0.0.1", ingress)).unwrap();
+    let refused = mesh.mesh(&["up"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && said.contains(&ingress.to_string()),
+        "{said}"
+    );
+    assert!(
+        mesh.processes().is_empty(),
+        "nothing was started: {:?}",
+        mesh.processes()
+    );
+    drop(held);
+}

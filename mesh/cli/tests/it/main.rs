@@ -1,0 +1,6 @@
+//! `cargo mesh` itself, on a mesh of its own: a real one, with everything that runs.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod lifecycle;
+mod own_mesh;
