@@ -26,8 +26,46 @@ pub enum Auth {
 /// Largest request body unless the route says otherwise, in bytes.
 pub const DEFAULT_BODY_LIMIT: usize = 64 * 1024;
 
-type Reply = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, Error>> + Send>>;
-type Endpoint<S> = Arc<dyn Fn(Arc<S>, Request) -> Reply + Send + Sync>;
+type Answered = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, Error>> + Send>>;
+type Endpoint<S> = Arc<dyn Fn(Arc<S>, Request) -> Answered + Send + Sync>;
+
+/// What may be answered.
+pub trait Reply: Serialize + ToSchema + Send {}
+impl<T: Serialize + ToSchema + Send> Reply for T {}
+
+/// What may come in a body.
+pub trait Body: DeserializeOwned + ToSchema + Send + 'static {}
+impl<B: DeserializeOwned + ToSchema + Send + 'static> Body for B {}
+
+/// `async fn(Arc<S>, Request) -> Result<Answer<T>, Error>`
+pub trait Handler<S, T>:
+    Fn(Arc<S>, Request) -> Self::Future + Clone + Send + Sync + 'static
+{
+    /// What the function returns.
+    type Future: Future<Output = Result<Answer<T>, Error>> + Send + 'static;
+}
+impl<S, T, F, R> Handler<S, T> for F
+where
+    F: Fn(Arc<S>, Request) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
+{
+    type Future = R;
+}
+
+/// `async fn(Arc<S>, Request, B) -> Result<Answer<T>, Error>`
+pub trait BodyHandler<S, B, T>:
+    Fn(Arc<S>, Request, B) -> Self::Future + Clone + Send + Sync + 'static
+{
+    /// What the function returns.
+    type Future: Future<Output = Result<Answer<T>, Error>> + Send + 'static;
+}
+impl<S, B, T, F, R> BodyHandler<S, B, T> for F
+where
+    F: Fn(Arc<S>, Request, B) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
+{
+    type Future = R;
+}
 
 /// The JSON schema of a type, with those it refers to.
 #[derive(Debug, Clone)]
@@ -86,32 +124,21 @@ impl<S> std::fmt::Debug for Route<S> {
 
 impl<S: Send + Sync + 'static> Route<S> {
     /// `GET template`. A parameter is written `{name}`, or `{name:int}` where only a number fits.
-    pub fn get<T, F, R>(template: &'static str, handler: F) -> Self
-    where
-        T: Serialize + ToSchema + Send,
-        F: Fn(Arc<S>, Request) -> R + Clone + Send + Sync + 'static,
-        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
-    {
+    pub fn get<T: Reply>(template: &'static str, handler: impl Handler<S, T>) -> Self {
         Self::without_body(Method::GET, template, handler)
     }
 
     /// `DELETE template`.
-    pub fn delete<T, F, R>(template: &'static str, handler: F) -> Self
-    where
-        T: Serialize + ToSchema + Send,
-        F: Fn(Arc<S>, Request) -> R + Clone + Send + Sync + 'static,
-        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
-    {
+    pub fn delete<T: Reply>(template: &'static str, handler: impl Handler<S, T>) -> Self {
         Self::without_body(Method::DELETE, template, handler).auth(Auth::Required)
     }
 
     /// `method template`, where a request body means nothing (`POST` to follow somebody).
-    pub fn without_body<T, F, R>(method: Method, template: &'static str, handler: F) -> Self
-    where
-        T: Serialize + ToSchema + Send,
-        F: Fn(Arc<S>, Request) -> R + Clone + Send + Sync + 'static,
-        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
-    {
+    pub fn without_body<T: Reply>(
+        method: Method,
+        template: &'static str,
+        handler: impl Handler<S, T>,
+    ) -> Self {
         Self::new(
             method,
             template,
@@ -129,52 +156,37 @@ impl<S: Send + Sync + 'static> Route<S> {
     }
 
     /// `POST template` with a JSON body.
-    pub fn post<B, T, F, R>(template: &'static str, handler: F) -> Self
-    where
-        B: DeserializeOwned + ToSchema + Send + 'static,
-        T: Serialize + ToSchema + Send,
-        F: Fn(Arc<S>, Request, B) -> R + Clone + Send + Sync + 'static,
-        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
-    {
+    pub fn post<B: Body, T: Reply>(
+        template: &'static str,
+        handler: impl BodyHandler<S, B, T>,
+    ) -> Self {
         Self::with_body(Method::POST, template, false, handler).auth(Auth::Required)
     }
 
     /// `PUT template` with a JSON body.
-    pub fn put<B, T, F, R>(template: &'static str, handler: F) -> Self
-    where
-        B: DeserializeOwned + ToSchema + Send + 'static,
-        T: Serialize + ToSchema + Send,
-        F: Fn(Arc<S>, Request, B) -> R + Clone + Send + Sync + 'static,
-        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
-    {
+    pub fn put<B: Body, T: Reply>(
+        template: &'static str,
+        handler: impl BodyHandler<S, B, T>,
+    ) -> Self {
         Self::with_body(Method::PUT, template, false, handler).auth(Auth::Required)
     }
 
     /// `POST template` whose fields may come as JSON, as a form or in the query (D17).
     ///
     /// The query is then kept out of logs, traces and metrics, as that of every route is.
-    pub fn post_form<B, T, F, R>(template: &'static str, handler: F) -> Self
-    where
-        B: DeserializeOwned + ToSchema + Send + 'static,
-        T: Serialize + ToSchema + Send,
-        F: Fn(Arc<S>, Request, B) -> R + Clone + Send + Sync + 'static,
-        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
-    {
+    pub fn post_form<B: Body, T: Reply>(
+        template: &'static str,
+        handler: impl BodyHandler<S, B, T>,
+    ) -> Self {
         Self::with_body(Method::POST, template, true, handler).auth(Auth::Required)
     }
 
-    fn with_body<B, T, F, R>(
+    fn with_body<B: Body, T: Reply>(
         method: Method,
         template: &'static str,
         form_or_query: bool,
-        handler: F,
-    ) -> Self
-    where
-        B: DeserializeOwned + ToSchema + Send + 'static,
-        T: Serialize + ToSchema + Send,
-        F: Fn(Arc<S>, Request, B) -> R + Clone + Send + Sync + 'static,
-        R: Future<Output = Result<Answer<T>, Error>> + Send + 'static,
-    {
+        handler: impl BodyHandler<S, B, T>,
+    ) -> Self {
         let body = Some(Schema::of::<B>());
         Self::new(
             method,
