@@ -8,6 +8,8 @@ use crate::unique;
 const POSTGRES: &str = "TEST_POSTGRES_URL";
 /// Variable with the URLs of document stores, one for each backend, parted by commas.
 const DOCUMENTS: &str = "TEST_DOCUMENTS_URLS";
+/// Variable with the URL of a RabbitMQ server whose user may declare exchanges and queues.
+const AMQP: &str = "TEST_AMQP_URL";
 
 /// A new, empty Postgres database; its URL.
 ///
@@ -36,6 +38,14 @@ pub async fn postgres() -> String {
 /// When the tests are not run by `cargo mesh test`.
 pub fn documents() -> Vec<String> {
     variable(DOCUMENTS).split(',').map(str::to_owned).collect()
+}
+
+/// The URL of the broker, with exchanges and queues that no other test uses.
+///
+/// # Panics
+/// When the tests are not run by `cargo mesh test`.
+pub fn amqp() -> String {
+    format!("{}?prefix={}.", variable(AMQP), unique("test_"))
 }
 
 fn variable(name: &str) -> String {

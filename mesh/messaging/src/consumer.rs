@@ -1,0 +1,142 @@
+//! Consumers: a queue each, and a handler for each type of event.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+
+use crate::{
+    Broker, Envelope, Event, Failure,
+    session::{Session, run},
+    topology,
+};
+
+/// What one try of a handler may take.
+const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
+/// Events that the broker gives out before the first is acknowledged.
+const PREFETCH: u16 = 64;
+
+/// An event as a handler gets it.
+#[derive(Debug, Clone)]
+pub struct Received<E> {
+    /// Its id, the same each time that it is delivered: for [`inbox::once`](crate::inbox::once).
+    pub id: String,
+    /// The service that it happened in: `/users`.
+    pub source: String,
+    /// The aggregate that it happened to.
+    pub subject: String,
+    /// When it happened.
+    pub time: DateTime<Utc>,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// What happened.
+    pub data: E,
+}
+
+pub(crate) type Handler =
+    Box<dyn Fn(Envelope, u32) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
+
+/// A consumer: `<service>.<name>` is its queue.
+///
+/// Events of one subject are handled one after the other, in their order; those of several
+/// subjects at once. One instance at a time gets the events, another one takes over when it ends;
+/// with [`Consumer::shared`] all instances do, and order is not kept. A handler sees an event
+/// twice when a process or a link died at the wrong moment, and an event that failed comes after
+/// its successors: write the event id into the inbox with the effect, and expect gaps.
+pub struct Consumer {
+    pub(crate) name: String,
+    pub(crate) handlers: BTreeMap<&'static str, Handler>,
+    pub(crate) dropped: Vec<&'static str>,
+    pub(crate) prefetch: u16,
+    pub(crate) ordered: bool,
+    pub(crate) deadline: Duration,
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Consumer")
+            .field("name", &self.name)
+            .field("types", &self.handlers.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Consumer {
+    /// A consumer that handles nothing yet.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            handlers: BTreeMap::new(),
+            dropped: Vec::new(),
+            prefetch: PREFETCH,
+            ordered: true,
+            deadline: HANDLER_DEADLINE,
+        }
+    }
+
+    /// Handles events of type `E`.
+    #[must_use]
+    pub fn on<E, H, R>(mut self, handler: H) -> Self
+    where
+        E: Event,
+        H: Fn(Received<E>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        let handle: Handler = Box::new(move |envelope, attempt| {
+            let data = match envelope.payload::<E>() {
+                Ok(data) => data,
+                Err(poison) => {
+                    return Box::pin(std::future::ready(Err(Failure::Reject(poison.to_string()))));
+                }
+            };
+            Box::pin(handler(Received {
+                id: envelope.id,
+                source: envelope.source,
+                subject: envelope.subject,
+                time: envelope.time,
+                attempt,
+                data,
+            }))
+        });
+        self.handlers.insert(E::TYPE, handle);
+        self
+    }
+
+    /// Ends the interest in a type that an earlier version handled.
+    #[must_use]
+    pub fn no_longer(mut self, kind: &'static str) -> Self {
+        self.dropped.push(kind);
+        self
+    }
+
+    /// Lets all instances share the events, whose order is lost by that.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.ordered = false;
+        self
+    }
+
+    /// How many events are handled or wait in this process at once.
+    #[must_use]
+    pub fn prefetch(mut self, events: u16) -> Self {
+        self.prefetch = events.max(1);
+        self
+    }
+
+    /// What one try of a handler may take.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Consumes until the process ends; then handlers in flight finish.
+    pub fn start(self, broker: &Broker, context: &chassis::Context) {
+        let queue = topology::queue_name(broker.service(), &self.name);
+        let session = Session::new(broker.clone(), broker.name(&queue), self);
+        context
+            .tasks
+            .spawn(run(Arc::new(session), context.shutdown.clone()));
+    }
+}
