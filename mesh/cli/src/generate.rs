@@ -437,6 +437,29 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_route_shows_in_every_file_that_follows_from_it() {
+        let checkout = std::env::temp_dir().join(format!("plaza-generate-{}", std::process::id()));
+        let table: Table = toml::from_str("[users]").unwrap();
+        let before = [service("users", &[("GET", "/users/{name}")])];
+        for (path, content) in files(&before, &table).unwrap() {
+            fs::create_dir_all(checkout.join(&path).parent().unwrap()).unwrap();
+            fs::write(checkout.join(path), content).unwrap();
+        }
+        let unchanged = differences(&checkout, &before, &table).unwrap();
+        let after = [service("users", &[("GET", "/people/{name}")])];
+        let changed = differences(&checkout, &after, &table).unwrap();
+        fs::remove_dir_all(&checkout).unwrap();
+        assert!(unchanged.is_empty(), "{unchanged:?}");
+        for kind in ["intentions", "routes"] {
+            let path = format!("consul/{kind}/users.json");
+            assert!(
+                changed.contains(&path),
+                "{path} is missing from {changed:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_service_that_nobody_calls_refuses_all() {
         let users = service("users", &[]);
         assert_eq!(intentions(&users, &[])["Sources"][0]["Action"], "deny");
