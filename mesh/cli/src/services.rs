@@ -75,6 +75,9 @@ pub struct Route {
     /// The kind of each name: `integer` or `string`.
     #[serde(default)]
     pub params: BTreeMap<String, String>,
+    /// Whether it needs a token: `none`, `optional` or `required`.
+    #[serde(default)]
+    pub auth: String,
 }
 
 /// One method of another service that a service calls.

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::mesh::Mesh;
 use crate::progress::Step;
-use crate::services::{self, Description};
+use crate::services::{self, Description, Route};
 use crate::supervisor::{self, Supervisor};
 use crate::{compose, down, generate, processes, ready, secrets, tools};
 
@@ -143,6 +143,17 @@ pub fn start(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
+/// The simplest path of a service that anybody may read without knowing anything.
+fn open_path(service: &Description) -> Option<&str> {
+    let open = |route: &&Route| {
+        route.method == "GET" && route.auth != "required" && route.params.is_empty()
+    };
+    let routes = service.routes.iter().filter(open);
+    routes
+        .map(|route| route.template.as_str())
+        .min_by_key(|path| path.len())
+}
+
 fn print(mesh: &Mesh, descriptions: &[Description]) {
     let http = |name: &str| format!("http://127.0.0.1:{}", mesh.port(name));
     println!("the mesh is up");
@@ -156,7 +167,7 @@ fn print(mesh: &Mesh, descriptions: &[Description]) {
     println!("  prometheus  {}/targets", http("prometheus"));
     println!("try");
     for service in descriptions {
-        if let Some(path) = ready::probe_path(service) {
+        if let Some(path) = open_path(service) {
             println!("  curl -i {}{path}", http("ingress"));
         }
     }
