@@ -13,6 +13,8 @@ use crate::{
 
 /// What one try of a handler may take.
 const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a start waits for the broker.
+const DECLARING: Duration = Duration::from_secs(5);
 /// Events that the broker gives out before the first is acknowledged.
 const PREFETCH: u16 = 64;
 
@@ -132,11 +134,20 @@ impl Consumer {
     }
 
     /// Consumes until the process ends; then handlers in flight finish.
-    pub fn start(self, broker: &Broker, context: &chassis::Context) {
+    ///
+    /// Returns when the queue is declared, so that a service that is ready misses nothing from
+    /// then on; or after a few seconds, for a broker that is away is no reason not to start.
+    pub async fn start(self, broker: &Broker, context: &chassis::Context) {
         let queue = topology::queue_name(broker.service(), &self.name);
-        let session = Session::new(broker.clone(), broker.name(&queue), self);
-        context
-            .tasks
-            .spawn(run(Arc::new(session), context.shutdown.clone()));
+        let session = Arc::new(Session::new(broker.clone(), broker.name(&queue), self));
+        let declared = session.declared.clone();
+        context.tasks.spawn(run(session, context.shutdown.clone()));
+        tokio::select! {
+            () = declared.cancelled() => {}
+            () = context.shutdown.cancelled() => {}
+            () = tokio::time::sleep(DECLARING) => {
+                tracing::warn!(queue, "service starts without the broker");
+            }
+        }
     }
 }

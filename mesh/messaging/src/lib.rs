@@ -18,6 +18,7 @@ mod consumer;
 pub mod dead_letters;
 mod delivery;
 mod event;
+pub mod events;
 pub mod failpoint;
 mod failure;
 pub mod inbox;

@@ -33,6 +33,8 @@ pub(crate) struct Session {
     /// The name of the queue, with the prefix.
     pub(crate) queue: String,
     pub(crate) consumer: Consumer,
+    /// Cancelled when the queue was declared for the first time.
+    pub(crate) declared: CancellationToken,
 }
 
 /// A message on its way through a lane.
@@ -84,6 +86,7 @@ impl Session {
             broker,
             queue,
             consumer,
+            declared: CancellationToken::new(),
         }
     }
 
@@ -106,6 +109,7 @@ impl Session {
                 )
                 .await?;
         }
+        self.declared.cancel();
         let options = BasicQosOptions::default();
         channel.basic_qos(self.consumer.prefetch, options).await?;
         let deliveries = channel
