@@ -80,26 +80,44 @@ impl Broker {
         context: &Context,
         delays: &[Duration],
     ) -> anyhow::Result<Self> {
-        let (url, prefix) = split_prefix(settings.amqp_url.expose_secret());
-        // A host of Consul's zone has no port yet, but is a URL already.
-        parse(&url).context("AMQP_URL")?;
-        let failpoints = Failpoints::default();
+        let broker = Self::build(service, &context.instance, &context.dns, settings, delays)?;
         if let Some(name) = &settings.messaging_failpoint {
             anyhow::ensure!(
                 context.settings.plaza_env == chassis::Environment::Development,
                 "MESSAGING_FAILPOINT is for tests: it is refused in production"
             );
-            failpoints.abort_at(name);
+            broker.failpoints().abort_at(name);
         }
+        Ok(broker)
+    }
+
+    /// The broker for a person at work on it: for [`dead_letters`](crate::dead_letters).
+    ///
+    /// # Errors
+    /// As [`Broker::new`].
+    pub fn operated(settings: &Settings, dns: &Dns) -> anyhow::Result<Self> {
+        Self::build("operator", "operator", dns, settings, &RETRY_DELAYS)
+    }
+
+    fn build(
+        service: &str,
+        instance: &str,
+        dns: &Dns,
+        settings: &Settings,
+        delays: &[Duration],
+    ) -> anyhow::Result<Self> {
+        let (url, prefix) = split_prefix(settings.amqp_url.expose_secret());
+        // A host of Consul's zone has no port yet, but is a URL already.
+        parse(&url).context("AMQP_URL")?;
         Ok(Self {
             inner: Arc::new(Inner {
                 service: service.to_owned(),
-                instance: context.instance.clone(),
-                dns: context.dns.clone(),
+                instance: instance.to_owned(),
+                dns: dns.clone(),
                 url: url.into(),
                 prefix,
                 delays: delays.to_vec(),
-                failpoints,
+                failpoints: Failpoints::default(),
                 publisher: Publisher::default(),
             }),
         })
