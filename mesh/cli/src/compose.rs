@@ -1,5 +1,7 @@
 //! Writes the settings of every program of a mesh, and the file that tells process-compose what to run.
 
+mod rabbitmq;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +14,14 @@ use crate::{random, secrets, setup, template};
 
 /// Writes everything and returns the supervisor's file.
 pub fn write(mesh: &Mesh) -> Result<PathBuf> {
-    for folder in ["logs", "data", "redis", "prometheus", "documents"] {
+    for folder in [
+        "logs",
+        "data",
+        "redis",
+        "rabbitmq",
+        "prometheus",
+        "documents",
+    ] {
         secrets::private_folder(&mesh.state.join(folder))?;
     }
     write_program_settings(mesh)?;
@@ -42,7 +51,8 @@ fn write_program_settings(mesh: &Mesh) -> Result<()> {
     )?;
     secrets::write_private(&mesh.state.join("prometheus.yml"), prometheus.as_bytes())?;
     let redis = template::fill_text(REDIS, &values)?;
-    secrets::write_private(&mesh.state.join("redis.conf"), redis.as_bytes())
+    secrets::write_private(&mesh.state.join("redis.conf"), redis.as_bytes())?;
+    rabbitmq::write(mesh, &values)
 }
 
 /// Redis holds nothing that cannot be made again: a snapshot now and then is enough.
@@ -182,6 +192,7 @@ fn infrastructure(mesh: &Mesh) -> Result<Vec<(String, Process)>> {
             "documents".to_owned(),
             documents.env("GOGC", "60").env("GOMEMLIMIT", "96MiB"),
         ),
+        ("rabbitmq".to_owned(), rabbitmq::process(mesh)?),
         ("jaeger".to_owned(), jaeger(mesh)?),
         ("prometheus".to_owned(), prometheus(mesh)?),
         (
@@ -268,6 +279,7 @@ fn application(mesh: &Mesh, service: &str, instance: &str, entry: &Entry) -> Res
             "REDIS_URL",
             format!("redis://:{}@redis.service.consul/0", secrets.get("redis")?),
         )
+        .env("AMQP_URL", mesh.broker("rabbitmq.service.consul")?)
         .env(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             format!("http://127.0.0.1:{}", mesh.port("otlp")),

@@ -155,7 +155,7 @@ impl Mesh {
             values.insert(format!("text.{name}"), json!(port.to_string()));
         }
         let secrets = self.secrets()?;
-        for name in ["gossip", "management", "agent", "dns", "redis"] {
+        for name in ["gossip", "management", "agent", "dns", "redis", "rabbitmq"] {
             values.insert(format!("secret.{name}"), json!(secrets.get(name)?));
         }
         values.insert("state".to_owned(), json!(self.state));
@@ -186,9 +186,16 @@ impl Mesh {
             "otlp": http("otlp"),
             "consul_grpc": http("consul_grpc"),
             "redis": format!("redis://:{}@127.0.0.1:{}/0", self.secrets()?.get("redis")?, self.port("redis")),
+            "rabbitmq": self.broker(&format!("127.0.0.1:{}", self.port("rabbitmq")))?,
             "documents": format!("mongodb://127.0.0.1:{}/", self.port("documents")),
             "process_compose": self.run.join("supervisor.sock"),
         }))
+    }
+
+    /// Returns the URL of the broker at `host`.
+    pub fn broker(&self, host: &str) -> Result<String> {
+        let password = self.secrets()?.get("rabbitmq")?;
+        Ok(format!("amqp://plaza:{password}@{host}/"))
     }
 
     fn tokens(&self) -> Result<Value> {

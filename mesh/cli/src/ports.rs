@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 /// Ports by what listens there.
 pub type Ports = BTreeMap<String, u16>;
 
-/// Well-known ports of the mesh that `up` starts. Redis and documents stay off their usual ports: services find them by DNS, and a
+/// Well-known ports of the mesh that `up` starts. Stores and the broker stay off their usual ports: services find them by DNS, and a
 /// system-wide one may be there.
 const DEVELOPMENT: &[(&str, u16)] = &[
     ("ingress", 8080),
@@ -26,6 +26,9 @@ const DEVELOPMENT: &[(&str, u16)] = &[
     ("otlp", 4317),
     ("redis", 6390),
     ("documents", 27027),
+    ("rabbitmq", 5690),
+    ("rabbitmq_nodes", 5691),
+    ("rabbitmq_names", 5692),
     ("sidecar_min", 21000),
     ("sidecar_max", 21255),
 ];

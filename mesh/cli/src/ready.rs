@@ -28,6 +28,7 @@ const MANY_RESTARTS: u32 = 6;
 const LISTENERS: &[(&str, &str)] = &[
     ("redis", "redis"),
     ("documents", "documents"),
+    ("rabbitmq", "rabbitmq"),
     ("jaeger", "otlp"),
     ("prometheus", "prometheus"),
     ("consul", "consul_http"),

@@ -184,6 +184,8 @@ fn environment(mesh: &Mesh, command: &mut Command) {
     command.env("TEST_POSTGRES_URL", postgres);
     command.env("TEST_DOCUMENTS_URLS", backends);
     command.env("TEST_REDIS_URL", redis);
+    let broker = mesh.broker(&format!("127.0.0.1:{}", port("rabbitmq")));
+    command.env("TEST_AMQP_URL", broker.unwrap_or_default());
     if std::io::stdout().is_terminal() {
         command.env("CARGO_TERM_COLOR", "always");
     }

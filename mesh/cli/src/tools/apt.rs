@@ -26,6 +26,13 @@ pub const PROGRAMS: &[Program] = &[
         only_tests: false,
     },
     Program {
+        name: "rabbitmq",
+        package: "rabbitmq-server",
+        // Not the one in sbin, which insists on being root.
+        file: "/usr/lib/rabbitmq/bin/rabbitmq-server",
+        only_tests: false,
+    },
+    Program {
         name: "prometheus",
         package: "prometheus",
         file: "/usr/bin/prometheus",
