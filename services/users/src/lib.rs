@@ -16,6 +16,7 @@ mod throttle;
 use std::sync::Arc;
 
 use chassis::{Call, Context, Error, Route, Service, TokenSource};
+use messaging::Broker;
 
 pub use sessions::Sessions;
 
@@ -39,6 +40,9 @@ pub struct Settings {
     /// Failed logins a minute after which an address has to wait
     #[arg(long, env = "LOGIN_FAILURES_PER_ADDRESS", default_value_t = 100)]
     pub login_failures_per_address: u32,
+    /// Where events go.
+    #[command(flatten)]
+    pub messaging: messaging::Settings,
 }
 
 /// The service.
@@ -73,7 +77,8 @@ impl Service for Users {
     }
 
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {
-        let store = Store::open(context, settings.users_database_url.as_deref()).await?;
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
+        let store = Store::open(context, settings.users_database_url.as_deref(), &broker).await?;
         let sessions = Sessions::open(store.clone(), context, &settings).await?;
         context.spawn(Arc::clone(&sessions).keep_current());
         Ok(Self {

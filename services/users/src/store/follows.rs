@@ -2,9 +2,11 @@
 
 use chassis::{Error, Page, clock};
 use chrono::{DateTime, Utc};
+use messaging::events::{UserFollowed, UserUnfollowed};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, sea_query::OnConflict,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _,
+    sea_query::OnConflict,
 };
 
 use super::{Store, entity::follow};
@@ -51,10 +53,20 @@ impl Store {
         let once = OnConflict::columns([follow::Column::FollowerId, follow::Column::FolloweeId])
             .do_nothing()
             .to_owned();
+        let transaction = self.connection.begin().await?;
         let inserted = follow::Entity::insert(row)
             .on_conflict(once)
-            .exec_without_returning(&self.connection);
-        Ok(inserted.await? > 0)
+            .exec_without_returning(&transaction)
+            .await?;
+        if inserted > 0 {
+            let event = UserFollowed {
+                follower_id,
+                followee_id,
+            };
+            self.outbox.insert(&transaction, &event).await?;
+        }
+        self.outbox.commit(transaction).await?;
+        Ok(inserted > 0)
     }
 
     /// Unfollows; `false` when it was so already.
@@ -63,10 +75,18 @@ impl Store {
         follower_id: i64,
         followee_id: i64,
     ) -> Result<bool, Error> {
-        let removed = follow::Entity::delete_by_id((follower_id, followee_id))
-            .exec(&self.connection)
-            .await?;
-        Ok(removed.rows_affected > 0)
+        let transaction = self.connection.begin().await?;
+        let removed = follow::Entity::delete_by_id((follower_id, followee_id));
+        let removed = removed.exec(&transaction).await?.rows_affected;
+        if removed > 0 {
+            let event = UserUnfollowed {
+                follower_id,
+                followee_id,
+            };
+            self.outbox.insert(&transaction, &event).await?;
+        }
+        self.outbox.commit(transaction).await?;
+        Ok(removed > 0)
     }
 
     /// How many follow and are followed.

@@ -12,7 +12,7 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Accounts)]
+        vec![Box::new(Accounts), Box::new(messaging::outbox::Migration)]
     }
 }
 

@@ -6,10 +6,12 @@ mod migration;
 mod tokens;
 
 use chassis::{Context, Error, clock, sql};
+use messaging::{Broker, Outbox, events::UserRegistered};
 use sea_orm::{
     ActiveModelTrait as _,
     ActiveValue::{NotSet, Set},
     ColumnTrait as _, DatabaseConnection, DbErr, EntityTrait as _, QueryFilter as _, SqlErr,
+    TransactionTrait as _,
     sea_query::Expr,
 };
 
@@ -29,18 +31,29 @@ pub(crate) enum NotInserted {
     Store(Error),
 }
 
+impl From<Error> for NotInserted {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// The relational store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     connection: DatabaseConnection,
+    outbox: Outbox,
 }
 
 impl Store {
-    /// Connects and migrates.
-    pub(crate) async fn open(context: &Context, url: Option<&str>) -> anyhow::Result<Self> {
-        Ok(Self {
-            connection: sql::connect::<migration::Migrator>(context, url, "users.db").await?,
-        })
+    /// Connects, migrates, and starts to publish what happens.
+    pub(crate) async fn open(
+        context: &Context,
+        url: Option<&str>,
+        broker: &Broker,
+    ) -> anyhow::Result<Self> {
+        let connection = sql::connect::<migration::Migrator>(context, url, "users.db").await?;
+        let outbox = Outbox::start(broker, &connection, context);
+        Ok(Self { connection, outbox })
     }
 
     /// Whether the store answers.
@@ -54,7 +67,7 @@ impl Store {
         let _ = self.connection.close_by_ref().await;
     }
 
-    /// Makes an account.
+    /// Makes an account, and tells of it.
     pub(crate) async fn insert_user(
         &self,
         new: &NewUser,
@@ -76,10 +89,18 @@ impl Store {
             password_hash: Set(password_hash),
             created_at: Set(clock::now()),
         };
-        row.insert(&self.connection)
-            .await
-            .map(User::from)
-            .map_err(|error| taken(error, new))
+        let transaction = self.connection.begin().await.map_err(Error::from)?;
+        let row = row.insert(&transaction).await;
+        let user = row.map(User::from).map_err(|error| taken(error, new))?;
+        let event = UserRegistered {
+            user_id: user.id,
+            username: user.username.clone(),
+            name: user.name.clone(),
+            email: user.email.clone(),
+        };
+        self.outbox.insert(&transaction, &event).await?;
+        self.outbox.commit(transaction).await?;
+        Ok(user)
     }
 
     /// Whose e-mail address or username this is, compared without case.
