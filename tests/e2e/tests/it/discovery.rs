@@ -35,7 +35,7 @@ async fn s1_13_every_instance_is_registered_with_a_passing_readiness_check() {
 async fn infrastructure_is_found_by_consul_dns() {
     let mesh = Mesh::current();
     let dns = Dns::new(mesh.address("consul_dns").parse().unwrap()).unwrap();
-    for name in ["redis", "documents", "otlp", "prometheus"] {
+    for name in ["redis", "documents", "rabbitmq", "otlp", "prometheus"] {
         let located = dns.locate(&format!("{name}.service.consul")).await;
         let located = located.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(
