@@ -32,6 +32,7 @@ async fn registration_with_another_services_token_is_refused() {
             "ingress",
             "redis",
             "documents",
+            "rabbitmq",
             "a-new-one",
         ]) {
             let expected = if name == service { 200 } else { 403 };
