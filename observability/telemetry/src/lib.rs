@@ -10,11 +10,17 @@ pub mod propagation;
 
 use std::time::Duration;
 
-use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry::{
+    KeyValue,
+    trace::{Link, SpanKind, TraceContextExt as _, TraceId, TracerProvider as _},
+};
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::{
     Resource,
-    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
+    trace::{
+        BatchConfigBuilder, BatchSpanProcessor, Sampler, SamplingDecision, SamplingResult,
+        SdkTracerProvider, ShouldSample,
+    },
 };
 use tracing_subscriber::{
     EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -67,7 +73,8 @@ pub fn init(settings: &Settings) -> anyhow::Result<Guard> {
             .with_location(false)
             .with_threads(false)
             .with_tracked_inactivity(false)
-            .with_filter(EnvFilter::new("info"))
+            // A heartbeat to Consul is no story either.
+            .with_filter(EnvFilter::new("info,consulrs=off,rustify=off"))
     });
     tracing_subscriber::registry()
         .with(otel)
@@ -95,6 +102,34 @@ fn filter(directives: &str) -> anyhow::Result<EnvFilter> {
         })
 }
 
+/// Begins a trace with a task, never with a call: the queries of what a service does by itself
+/// (a look at its outbox, a sweep) are no story worth a place in the collector.
+#[derive(Debug, Clone)]
+struct WholeTasks;
+
+impl ShouldSample for WholeTasks {
+    fn should_sample(
+        &self,
+        parent: Option<&opentelemetry::Context>,
+        _: TraceId,
+        _: &str,
+        kind: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        let decision = match kind {
+            SpanKind::Client => SamplingDecision::Drop,
+            _ => SamplingDecision::RecordAndSample,
+        };
+        let state = parent.map(|parent| parent.span().span_context().trace_state().clone());
+        SamplingResult {
+            decision,
+            attributes: Vec::new(),
+            trace_state: state.unwrap_or_default(),
+        }
+    }
+}
+
 fn tracer_provider(settings: &Settings, endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
@@ -114,7 +149,7 @@ fn tracer_provider(settings: &Settings, endpoint: &str) -> anyhow::Result<SdkTra
                 .build(),
         )
         // The ingress decides; a request without a decision (a worker's own) is always traced.
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
+        .with_sampler(Sampler::ParentBased(Box::new(WholeTasks)))
         .with_resource(
             Resource::builder_empty()
                 .with_service_name(settings.service)
@@ -125,4 +160,49 @@ fn tracer_provider(settings: &Settings, endpoint: &str) -> anyhow::Result<SdkTra
                 .build(),
         )
         .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::{
+        Context,
+        trace::{SpanContext, SpanId, TraceFlags, TraceState},
+    };
+
+    use super::*;
+
+    fn decision(parent: Option<&Context>, kind: &SpanKind) -> SamplingDecision {
+        let sampler = Sampler::ParentBased(Box::new(WholeTasks));
+        let trace = TraceId::from(1);
+        let result = sampler.should_sample(parent, trace, "any", kind, &[], &[]);
+        result.decision
+    }
+
+    fn caller(flags: TraceFlags) -> Context {
+        let state = TraceState::default();
+        let span = SpanContext::new(TraceId::from(1), SpanId::from(1), flags, true, state);
+        Context::new().with_remote_span_context(span)
+    }
+
+    #[test]
+    fn a_task_begins_a_trace_and_a_call_begins_none() {
+        for (kind, expected) in [
+            (SpanKind::Server, SamplingDecision::RecordAndSample),
+            (SpanKind::Consumer, SamplingDecision::RecordAndSample),
+            (SpanKind::Internal, SamplingDecision::RecordAndSample),
+            (SpanKind::Client, SamplingDecision::Drop),
+        ] {
+            assert_eq!(decision(None, &kind), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn within_a_trace_its_beginning_decides() {
+        let (kept, left) = (caller(TraceFlags::SAMPLED), caller(TraceFlags::NOT_SAMPLED));
+        for kind in [SpanKind::Client, SpanKind::Server] {
+            let of = |parent| decision(Some(parent), &kind);
+            assert_eq!(of(&kept), SamplingDecision::RecordAndSample, "{kind:?}");
+            assert_eq!(of(&left), SamplingDecision::Drop, "{kind:?}");
+        }
+    }
 }

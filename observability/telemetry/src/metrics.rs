@@ -36,3 +36,11 @@ pub fn render() -> String {
     handle.run_upkeep();
     handle.render()
 }
+
+/// Puts what was measured since the last call into the histograms, which have a size that does
+/// not grow. Does nothing before [`install`].
+pub fn tidy() {
+    if let Some(Ok(handle)) = HANDLE.get() {
+        handle.run_upkeep();
+    }
+}
