@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use metrics::gauge;
 
 use crate::{Error, Service, front::Body};
 
@@ -46,10 +47,14 @@ pub(crate) async fn handle<S: Service>(
         "/readyz" if !gate.is_open() => {
             text(StatusCode::SERVICE_UNAVAILABLE, "starting or draining")
         }
-        "/readyz" => match ready(service.as_ref()).await {
-            Ok(()) => text(StatusCode::OK, "ready"),
-            Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, error.message().to_owned()),
-        },
+        "/readyz" => {
+            let ready = ready(service.as_ref()).await;
+            gauge!("service_ready").set(if ready.is_ok() { 1.0 } else { 0.0 });
+            match ready {
+                Ok(()) => text(StatusCode::OK, "ready"),
+                Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, error.message().to_owned()),
+            }
+        }
         "/metrics" => text(StatusCode::OK, telemetry::metrics::render()),
         _ => text(StatusCode::NOT_FOUND, "livez, readyz and metrics are here"),
     }

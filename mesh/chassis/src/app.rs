@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr, process::ExitCode, sync::Arc, 
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use discovery::{Consul, Dns, Registry, Unregistered};
+use discovery::{Consul, Dns, Registry, Remote, Unregistered};
+use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -12,15 +13,19 @@ use crate::{
     Context, Service, Settings, Tokens, admin,
     announce::Announcement,
     follow,
-    front::Front,
+    front::{self, Front},
+    health,
     rest::Rest,
     server::{self, Bounds},
     service::{calls, describe, follows_tokens},
-    settings::Registration,
+    settings::{Registration, Roles},
+    socket::Sockets,
 };
 
 /// Exit code for settings that cannot work (`EX_USAGE` of sysexits.h).
 const BAD_SETTINGS: u8 = 64;
+/// How often measurements become part of their histograms.
+const TIDY_METRICS_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Parser)]
 #[command(
@@ -36,12 +41,42 @@ struct Cli<A: clap::Args> {
     own: A,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Command {
     /// Answers requests until told to end; what happens without a command
     Serve,
-    /// Prints routes, calls and the OpenAPI document as JSON
+    /// Does background work alone, and answers no requests
+    Work {
+        /// Which of its roles; all without a name
+        roles: Vec<String>,
+    },
+    /// Prints routes, calls, settings and the OpenAPI document as JSON
     Describe,
+    /// Opens the stores, brings their schemas up to date, and ends
+    Migrate,
+    /// Ends with 0 if the process that serves on `ADMIN_ADDR` is ready
+    Health,
+}
+
+/// What a process of a service is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Answers requests, and does background work beside.
+    Serve,
+    /// Does background work alone.
+    Work,
+    /// Brings schemas up to date before anything else starts.
+    Migrate,
+}
+
+impl Purpose {
+    /// The name in Consul: workers have one of their own, so that no request is routed to them.
+    fn name<S: Service>(self) -> String {
+        match self {
+            Self::Serve | Self::Migrate => S::NAME.to_owned(),
+            Self::Work => format!("{}-work", S::NAME),
+        }
+    }
 }
 
 /// The `main` of every service.
@@ -53,7 +88,7 @@ pub fn main<S: Service>() -> ExitCode {
     let parsed = command
         .try_get_matches()
         .and_then(|matches| <Cli<S::Settings> as clap::FromArgMatches>::from_arg_matches(&matches));
-    let cli = match parsed {
+    let mut cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -74,19 +109,42 @@ pub fn main<S: Service>() -> ExitCode {
             ExitCode::FAILURE
         };
     }
+    if let Some(Command::Health) = cli.command {
+        return match health::ask(cli.settings.admin_addr) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{}: {error:#}", S::NAME);
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let purpose = match cli.command {
+        Some(Command::Migrate) => Purpose::Migrate,
+        Some(Command::Work { .. }) if S::ROLES.is_empty() => {
+            eprintln!("{}: has no background work to do", S::NAME);
+            return ExitCode::from(BAD_SETTINGS);
+        }
+        Some(Command::Work { roles }) => {
+            if !roles.is_empty() {
+                cli.settings.roles = roles;
+            }
+            Purpose::Work
+        }
+        _ => Purpose::Serve,
+    };
     match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
-        Ok(runtime) => runtime.block_on(serve::<S>(cli.settings, cli.own)),
+        Ok(runtime) => runtime.block_on(run::<S>(purpose, cli.settings, cli.own)),
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-async fn serve<S: Service>(settings: Settings, own: S::Settings) -> ExitCode {
+async fn run<S: Service>(purpose: Purpose, settings: Settings, own: S::Settings) -> ExitCode {
     let telemetry = telemetry::init(&telemetry::Settings {
         service: S::NAME,
-        instance: instance::<S>(&settings),
+        instance: instance::<S>(purpose, &settings),
         otlp_endpoint: settings.otlp_endpoint.clone(),
         filter: settings.rust_log.clone(),
     });
@@ -97,13 +155,24 @@ async fn serve<S: Service>(settings: Settings, own: S::Settings) -> ExitCode {
             return ExitCode::from(BAD_SETTINGS);
         }
     };
+    for (variable, instead) in Settings::replaced() {
+        tracing::warn!(
+            variable,
+            instead,
+            "a variable means nothing here; set the other one instead"
+        );
+    }
     let shutdown = CancellationToken::new();
     tokio::spawn(cancel_on_signal(shutdown.clone()));
     let built = tokio::select! {
         () = shutdown.cancelled() => return ExitCode::SUCCESS,
-        built = App::<S>::build(settings, own) => built,
+        built = App::<S>::build_for(purpose, settings, own) => built,
     };
     let result = match built {
+        Ok(app) if purpose == Purpose::Migrate => {
+            app.service.close().await;
+            Ok(())
+        }
         Ok(app) => app.run(shutdown).await,
         Err(error) => Err(error),
     };
@@ -118,11 +187,11 @@ async fn serve<S: Service>(settings: Settings, own: S::Settings) -> ExitCode {
     }
 }
 
-fn instance<S: Service>(settings: &Settings) -> String {
+fn instance<S: Service>(purpose: Purpose, settings: &Settings) -> String {
     settings
         .instance
         .clone()
-        .unwrap_or_else(|| format!("{}-1", S::NAME))
+        .unwrap_or_else(|| format!("{}-1", purpose.name::<S>()))
 }
 
 /// First signal: shut down in order. Second: at once.
@@ -149,7 +218,9 @@ async fn cancel_on_signal(shutdown: CancellationToken) {
 pub struct App<S: Service> {
     service: Arc<S>,
     context: Context,
-    http: TcpListener,
+    purpose: Purpose,
+    /// None where no requests are answered.
+    http: Option<TcpListener>,
     admin: TcpListener,
 }
 
@@ -159,29 +230,50 @@ impl<S: Service> App<S> {
     /// # Errors
     /// When a port is taken, a setting is wrong or a store cannot be opened.
     pub async fn build(settings: Settings, own: S::Settings) -> anyhow::Result<Self> {
+        Self::build_for(Purpose::Serve, settings, own).await
+    }
+
+    /// Builds a process that does background work alone.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_worker(settings: Settings, own: S::Settings) -> anyhow::Result<Self> {
+        Self::build_for(Purpose::Work, settings, own).await
+    }
+
+    async fn build_for(
+        purpose: Purpose,
+        settings: Settings,
+        own: S::Settings,
+    ) -> anyhow::Result<Self> {
         let tokens = Arc::new(Tokens::new(settings.scheme()?));
         let context = Context {
-            instance: instance::<S>(&settings),
+            instance: instance::<S>(purpose, &settings),
+            roles: Roles::choose(S::ROLES, &settings.roles)?,
             dns: Dns::new(settings.consul_dns_addr)?,
             tokens,
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             settings,
         };
-        let http = bind(context.settings.listen(), "HTTP_ADDR").await?;
+        let http = match purpose {
+            Purpose::Serve => Some(bind(context.settings.listen(S::PORT), "HTTP_ADDR").await?),
+            Purpose::Work | Purpose::Migrate => None,
+        };
         let admin = bind(context.settings.admin_addr, "ADMIN_ADDR").await?;
         let service = Arc::new(S::build(own, &context).await?);
         Ok(Self {
             service,
             context,
+            purpose,
             http,
             admin,
         })
     }
 
-    /// Where REST and gRPC are answered.
+    /// Where REST and gRPC are answered; of a worker, where operators are.
     pub fn http_addr(&self) -> std::io::Result<SocketAddr> {
-        self.http.local_addr()
+        self.http.as_ref().unwrap_or(&self.admin).local_addr()
     }
 
     /// Where `/livez`, `/readyz` and `/metrics` are.
@@ -210,6 +302,7 @@ impl<S: Service> App<S> {
             context,
             http,
             admin,
+            ..
         } = self;
         let bounds = Bounds {
             connections: context.settings.max_connections,
@@ -227,13 +320,18 @@ impl<S: Service> App<S> {
             context.shutdown.clone(),
             move |request| admin::handle(Arc::clone(&admin_service), admin_gate.clone(), request),
         ));
-        follow_tokens::<S>(&context)?;
+        if announcement.tokens.is_some() {
+            follow_tokens(&context)?;
+        }
+        context.spawn(tidy_metrics());
         let front = front(&service, &context);
         let clients = CancellationToken::new();
-        let serving = server::serve(http, bounds, clients.clone(), move |request| {
-            front.clone().handle(request)
+        let serving = http.map(|http| {
+            let serving = server::serve(http, bounds, clients.clone(), move |request| {
+                front.clone().handle(request)
+            });
+            tokio::spawn(serving)
         });
-        let serving = tokio::spawn(serving);
         tokio::select! {
             () = announcement.keep(service.as_ref()) => {}
             () = shutdown.cancelled() => {}
@@ -241,7 +339,9 @@ impl<S: Service> App<S> {
         tracing::info!("service stops");
         announcement.leave().await;
         clients.cancel();
-        let _ = serving.await;
+        if let Some(serving) = serving {
+            let _ = serving.await;
+        }
         context.shutdown.cancel();
         context.tasks.close();
         if tokio::time::timeout(bounds.drain, context.tasks.wait())
@@ -259,15 +359,17 @@ impl<S: Service> App<S> {
         let settings = &self.context.settings;
         let calls = calls::<S>();
         let registration = discovery::Registration {
-            service: S::NAME.to_owned(),
+            service: self.purpose.name::<S>(),
             id: self.context.instance.clone(),
-            address: self.http_addr()?,
-            admin: self.admin_addr()?,
+            address: settings.advertised(self.http_addr()?),
+            admin: settings.advertised(self.admin_addr()?),
             upstreams: settings.sockets(calls.iter().map(|call| call.service)),
             meta: BTreeMap::new(),
             ready: false,
         };
-        let tokens = follows_tokens::<S>().then(|| Arc::clone(&self.context.tokens));
+        // Whoever answers no requests has no tokens to check.
+        let follows = follows_tokens::<S>() && self.purpose == Purpose::Serve;
+        let tokens = follows.then(|| Arc::clone(&self.context.tokens));
         let gate = admin::Gate::default();
         Ok(Announcement {
             registry: registry(settings)?,
@@ -284,21 +386,33 @@ async fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener
 }
 
 fn registry(settings: &Settings) -> anyhow::Result<Arc<dyn Registry>> {
-    Ok(match settings.registration {
-        Registration::Off => Arc::new(Unregistered),
-        Registration::On => Arc::new(Consul::new(
-            &settings.consul_http_addr,
-            settings.consul_token()?.as_deref(),
-        )?),
-    })
+    if settings.registration == Registration::Off {
+        return Ok(Arc::new(Unregistered));
+    }
+    let Some(url) = &settings.registry_url else {
+        let token = settings.consul_token()?;
+        let consul = Consul::new(&settings.consul_http_addr, token.as_deref())?;
+        return Ok(Arc::new(consul));
+    };
+    let remote = match (&settings.registry_token, &settings.registry_token_file) {
+        (Some(token), _) => Remote::new(url, token.expose_secret()),
+        (None, Some(file)) => Remote::with_token_file(url, file.clone()),
+        (None, None) => {
+            anyhow::bail!("REGISTRY_URL needs REGISTRY_TOKEN or REGISTRY_TOKEN_FILE beside it")
+        }
+    };
+    Ok(Arc::new(remote.context("REGISTRY_URL")?))
 }
 
 fn front<S: Service>(service: &Arc<S>, context: &Context) -> Front {
+    let routes = S::routes();
+    routes.iter().for_each(front::announce);
     let rest = Rest {
         state: Arc::clone(service),
         tokens: Arc::clone(&context.tokens),
-        routes: S::routes().into_iter().map(Arc::new).collect(),
+        routes: routes.into_iter().map(Arc::new).collect(),
         body_deadline: Duration::from_secs(context.settings.body_timeout_seconds),
+        sockets: Arc::new(Sockets::new(context)),
     };
     Front::new(
         rest.filter(),
@@ -307,15 +421,21 @@ fn front<S: Service>(service: &Arc<S>, context: &Context) -> Front {
     )
 }
 
-/// Keeps the copy of keys and logged-out tokens, where the service needs one and has no other.
-fn follow_tokens<S: Service>(context: &Context) -> anyhow::Result<()> {
-    if follows_tokens::<S>() {
-        let upstream = context.upstream(follow::CALLS[0].service)?;
-        let tokens = Arc::clone(&context.tokens);
-        let shutdown = context.shutdown.clone();
-        context
-            .tasks
-            .spawn(follow::tokens(upstream, tokens, shutdown));
+/// What was measured since the last scrape takes memory: without Prometheus, more and more.
+async fn tidy_metrics() {
+    loop {
+        tokio::time::sleep(TIDY_METRICS_EVERY).await;
+        telemetry::metrics::tidy();
     }
+}
+
+/// Keeps the copy of keys and logged-out tokens up to date.
+fn follow_tokens(context: &Context) -> anyhow::Result<()> {
+    let upstream = context.upstream(follow::CALLS[0].service)?;
+    let tokens = Arc::clone(&context.tokens);
+    let shutdown = context.shutdown.clone();
+    context
+        .tasks
+        .spawn(follow::tokens(upstream, tokens, shutdown));
     Ok(())
 }

@@ -1,16 +1,43 @@
 //! Request bodies: read within bounds, or read away so that a refusal arrives.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, header};
 
-use crate::{Code, Error, request::unsupported};
+use crate::{
+    Code, Error, Route,
+    reply::Reply,
+    request::unsupported,
+    route::BodyHandler,
+    schema::{Schema, Shape},
+};
 
 /// What is read away at most of a body that nobody wants, and for how long.
 const DISCARD_BYTES: usize = 8 * 1024 * 1024;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+impl<S: Send + Sync + 'static> Route<S> {
+    /// `POST template` with a body of text, whatever it says it is: for protocols that are not ours.
+    /// The document, which knows JSON only, has to leave it out ([`Route::undocumented`]).
+    pub fn post_text<T: Reply>(
+        template: &'static str,
+        handler: impl BodyHandler<S, String, T>,
+    ) -> Self {
+        let (body, reply) = (Some(Schema::of::<String>()), Shape::of::<T>());
+        let post = http::Method::POST;
+        Self::new(post, template, body, reply, false, move |_, status| {
+            let handler = handler.clone();
+            Arc::new(move |state, request| {
+                let text = String::from_utf8(request.body.to_vec())
+                    .map_err(|_| Error::malformed("The body is not UTF-8"));
+                let reply = text.map(|text| handler(state, request, text));
+                Box::pin(async move { reply?.await?.into_response(status) })
+            })
+        })
+    }
+}
 
 /// Reads a body, counting as it comes: a chunked one has no length to check beforehand.
 ///

@@ -1,23 +1,34 @@
 //! The document store: MongoDB, or the embedded one that speaks its protocol.
 
+mod chain;
+mod claims;
+pub mod numbers;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
 use mongodb::{
     Client, Collection, Database,
-    bson::doc,
+    bson::{Document, doc},
     error::{ErrorKind, WriteFailure},
+    event::{EventHandler, cmap::CmapEvent},
     options::ClientOptions,
 };
 use serde::Serialize;
+use tokio::sync::{Mutex, MutexGuard};
 use tracing::Instrument as _;
 
-use crate::{Context, Error};
+use crate::{Context, Error, stores};
+
+pub use chain::{Chains, Latest, Link};
+pub use claims::Claims;
 
 /// A store that is not found within this time is away: the answer is 503.
 const SELECTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// What one operation may take: the driver itself waits for ever for a server that hangs.
 const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
+/// Connections of one process.
+const POOL_LIMIT: u32 = 16;
 /// The server's code for an `_id`, or another unique value, that is taken.
 const DUPLICATE_KEY: i32 = 11_000;
 
@@ -37,12 +48,24 @@ async fn open(context: &Context, url: &str, name: &str) -> anyhow::Result<Databa
     options.app_name = Some(context.instance.clone());
     options.server_selection_timeout = Some(SELECTION_TIMEOUT);
     options.connect_timeout = Some(SELECTION_TIMEOUT);
-    options.max_pool_size = Some(16);
+    options.max_pool_size = Some(POOL_LIMIT);
+    options.cmap_event_handler = Some(pool_watcher());
     // The embedded store has no sessions to retry in; our writes carry ids and are safe to repeat.
     options.retry_writes = Some(false);
     let database = Client::with_options(options)?.database(name);
     ping(&database).await?;
     Ok(database)
+}
+
+fn pool_watcher() -> EventHandler<CmapEvent> {
+    let pool = stores::Pool::new("documents", POOL_LIMIT);
+    EventHandler::callback(move |event| match event {
+        CmapEvent::ConnectionCreated(_) => pool.connections.increment(1.0),
+        CmapEvent::ConnectionClosed(_) => pool.connections.decrement(1.0),
+        CmapEvent::ConnectionCheckedOut(_) => pool.in_use.increment(1.0),
+        CmapEvent::ConnectionCheckedIn(_) => pool.in_use.decrement(1.0),
+        _ => {}
+    })
 }
 
 /// Whether the store answers.
@@ -68,8 +91,11 @@ pub async fn run<T>(
         otel.kind = "client",
         db.system = "mongodb"
     );
+    let started = tokio::time::Instant::now();
     let operation = operation.into_future().instrument(span);
-    match tokio::time::timeout(OPERATION_DEADLINE, operation).await {
+    let result = tokio::time::timeout(OPERATION_DEADLINE, operation).await;
+    stores::operation("documents", name, started.elapsed());
+    match result {
         Ok(result) => Ok(result?),
         Err(_) => Err(Error::unavailable("The store is too slow; try again")
             .caused_by(anyhow::anyhow!("{name}: no answer in time"))),
@@ -93,6 +119,22 @@ pub async fn insert<T: Serialize + Send + Sync>(
         }
     };
     run(name, insert).await
+}
+
+/// The filter for one document: the only one that every store answers quickly, for ids that are
+/// text.
+pub fn by_id(id: &impl ToString) -> Document {
+    doc! { "_id": id.to_string() }
+}
+
+/// Waits until nobody else of this process does what `mutex` guards.
+///
+/// # Errors
+/// 503 when that takes too long: behind a store that hangs, requests fail together rather than
+/// one after the other.
+pub async fn turn<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, Error> {
+    let turn = tokio::time::timeout(OPERATION_DEADLINE, mutex.lock()).await;
+    turn.map_err(|_| Error::unavailable("The store is too slow; try again"))
 }
 
 fn is_duplicate(error: &mongodb::error::Error) -> bool {

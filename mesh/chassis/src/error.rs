@@ -29,6 +29,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// 422: well-formed, but not an acceptable value.
     Unacceptable,
+    /// 426: only a WebSocket is served here.
+    UpgradeRequired,
     /// 429
     TooManyRequests,
     /// 500: a bug of ours.
@@ -39,7 +41,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, for tables and tests.
-    pub const ALL: [Code; 13] = [
+    pub const ALL: [Code; 14] = [
         Code::Malformed,
         Code::Unauthenticated,
         Code::Forbidden,
@@ -50,6 +52,7 @@ impl Code {
         Code::TooLarge,
         Code::UnsupportedMediaType,
         Code::Unacceptable,
+        Code::UpgradeRequired,
         Code::TooManyRequests,
         Code::Internal,
         Code::Unavailable,
@@ -68,6 +71,7 @@ impl Code {
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Code::Unacceptable => StatusCode::UNPROCESSABLE_ENTITY,
+            Code::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -86,6 +90,7 @@ impl Code {
             Code::MethodNotAllowed => tonic::Code::Unimplemented,
             Code::Timeout => tonic::Code::DeadlineExceeded,
             Code::Conflict => tonic::Code::AlreadyExists,
+            Code::UpgradeRequired => tonic::Code::FailedPrecondition,
             Code::TooManyRequests => tonic::Code::ResourceExhausted,
             Code::Internal => tonic::Code::Internal,
             Code::Unavailable => tonic::Code::Unavailable,
@@ -188,6 +193,8 @@ impl Error {
 
     /// Writes the failure to the log, once, where it is handled: only what an operator can act on.
     pub(crate) fn log(&self) {
+        // What the caller is told is in the trace too, whatever the status.
+        tracing::Span::current().record("error.message", self.message.as_str());
         if self.code.status().is_server_error() {
             let cause = self
                 .source

@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 use tracing::{Instrument as _, Span, field::Empty};
 use warp::{filters::BoxedFilter, reply::Response as WarpResponse};
 
-use crate::{Error, rest::Template};
+use crate::{Error, Route, rest::Template};
 
 /// The body of every answer, whichever side made it.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -124,6 +124,7 @@ fn server_span(request: &Request<Incoming>) -> Span {
         http.route = Empty,
         http.response.status_code = Empty,
         http.request.id = id,
+        error.message = Empty,
     )
 }
 
@@ -188,6 +189,24 @@ fn observe(
         request_id,
         "request handled"
     );
+}
+
+/// Makes the counters of a route before its first request: Prometheus cannot tell a counter that
+/// appears from one that was always there, so the first failures would not count as any.
+pub(crate) fn announce<S>(route: &Route<S>) {
+    let failures = [
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ];
+    for status in failures.into_iter().chain([route.status]) {
+        counter!(
+            "http_requests_total",
+            "method" => route.method.to_string(),
+            "route" => route.public_template(),
+            "status" => status.as_u16().to_string()
+        )
+        .increment(0);
+    }
 }
 
 /// A failed call's gRPC code as the HTTP status that says the same; gRPC itself always says 200.

@@ -4,28 +4,41 @@
 //! ([`Route`]) and its client types ([`peer!`]) follow the HTTP filter, the OpenAPI document,
 //! the ingress routes, the intentions, spans and metrics.
 
+mod accept;
 mod admin;
 mod announce;
 mod answer;
 mod app;
 mod body;
 pub mod clock;
+pub mod docs;
 #[cfg(feature = "documents")]
 pub mod documents;
 mod error;
 mod follow;
 mod front;
+mod health;
+mod money;
+mod objective;
 mod openapi;
+pub mod operation;
 mod page;
 mod patience;
+#[cfg(feature = "redis")]
+pub mod redis;
+mod reply;
 mod request;
 mod rest;
 mod route;
+mod schema;
 mod server;
 mod service;
 mod settings;
+pub mod socket;
 #[cfg(feature = "sql")]
 pub mod sql;
+#[cfg(any(feature = "sql", feature = "documents", feature = "redis"))]
+mod stores;
 mod text;
 pub mod token;
 mod upstream;
@@ -33,12 +46,16 @@ mod upstream;
 pub use answer::Answer;
 pub use app::{App, main};
 pub use error::{Code, Error};
+pub use money::Money;
+pub use objective::Objective;
+pub use operation::{Operations, Repeatable};
 pub use page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
 pub use proto::Rpc;
+pub use reply::{Content, Negotiated};
 pub use request::Request;
 pub use route::{Auth, DEFAULT_BODY_LIMIT, Route, RouteInfo};
 pub use service::{Context, Service, TokenSource, describe};
-pub use settings::{Algorithm, Environment, Registration, Settings};
+pub use settings::{Algorithm, Environment, Registration, Roles, Settings};
 pub use text::Text;
 pub use token::{Claims, Identity, Tokens};
 pub use upstream::{Address, Call, DEFAULT_DEADLINE, Upstream};

@@ -2,14 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{Auth, Code, Route, route::Segment};
+use crate::{
+    Auth, Code, Route,
+    route::{PUBLIC, Segment},
+};
 
 /// The document of the service `name`; `routes` is all it is made from.
 pub fn document<S>(name: &str, description: &str, routes: &[Route<S>]) -> Value {
     let mut paths = Map::new();
     let mut schemas = Map::new();
     schemas.insert("Problem".into(), problem_schema());
-    for route in routes {
+    let shown = |route: &&Route<S>| route.listener == PUBLIC && route.documented;
+    for route in routes.iter().filter(shown) {
         let path = paths
             .entry(route.public_template())
             .or_insert_with(|| json!({}));
@@ -28,6 +32,16 @@ pub fn document<S>(name: &str, description: &str, routes: &[Route<S>]) -> Value 
     })
 }
 
+impl<S> Route<S> {
+    /// Left out of the document, which has room for one operation of a method and path: another
+    /// service's is there (D15).
+    #[must_use]
+    pub fn undocumented(mut self) -> Self {
+        self.documented = false;
+        self
+    }
+}
+
 fn operation<S>(name: &str, route: &Route<S>) -> Value {
     let mut operation = json!({
         "operationId": operation_id(route),
@@ -40,7 +54,7 @@ fn operation<S>(name: &str, route: &Route<S>) -> Value {
         operation["parameters"] = parameters.into();
     }
     match route.auth {
-        Auth::None => {}
+        Auth::None => operation["security"] = json!([]),
         Auth::Optional => operation["security"] = json!([{}, { "bearer": [] }]),
         Auth::Required => operation["security"] = json!([{ "bearer": [] }]),
     }
@@ -80,7 +94,14 @@ fn parameters<S>(route: &Route<S>) -> Vec<Value> {
     let of_query = route.query.iter().map(|(name, description)| {
         json!({ "name": name, "in": "query", "description": description, "schema": { "type": "string" } })
     });
-    of_path.chain(of_query).collect()
+    let of_header = route.idempotent.then(|| {
+        json!({
+            "name": "Idempotency-Key", "in": "header",
+            "description": "A text of the client's choice: a repetition with the same one is answered as the first, and done once",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+        })
+    });
+    of_path.chain(of_query).chain(of_header).collect()
 }
 
 fn responses<S>(route: &Route<S>) -> Value {
@@ -89,11 +110,14 @@ fn responses<S>(route: &Route<S>) -> Value {
         route.status.as_u16().to_string(),
         json!({
             "description": route.status.canonical_reason().unwrap_or("Success"),
-            "content": { "application/json": { "schema": route.reply.schema } },
+            "content": content(route),
         }),
     );
     let mut codes = route.fails.clone();
     codes.extend([Code::TooManyRequests, Code::Unavailable, Code::Internal]);
+    if route.is_socket() {
+        codes.extend([Code::Malformed, Code::Forbidden, Code::UpgradeRequired]);
+    }
     if route.body.is_some() {
         codes.extend([
             Code::Malformed,
@@ -127,6 +151,22 @@ fn responses<S>(route: &Route<S>) -> Value {
     }
     responses.sort_keys();
     responses.into()
+}
+
+/// What success looks like, by media type.
+fn content<S>(route: &Route<S>) -> Map<String, Value> {
+    let json = route
+        .json
+        .then(|| ("application/json", route.reply.schema.clone()));
+    let text = |kind: &str| match kind {
+        "application/json" => json!({ "type": "object" }),
+        _ => json!({ "type": "string" }),
+    };
+    let others = route.media.iter().map(|kind| (*kind, text(kind)));
+    json.into_iter()
+        .chain(others)
+        .map(|(kind, schema)| (kind.to_owned(), json!({ "schema": schema })))
+        .collect()
 }
 
 fn problem_schema() -> Value {

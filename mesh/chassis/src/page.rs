@@ -71,9 +71,23 @@ impl<K: Serialize + DeserializeOwned> Page<K> {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = rows.last().filter(|_| more).map(&key);
-        let answer = Answer::from(wrap(rows));
+        self.linked(request, wrap(rows), next.as_ref())
+    }
+
+    /// An answer whose rows are written already: `next` is the key of the last one that `body`
+    /// shows, where more follow.
+    ///
+    /// # Errors
+    /// As [`Page::answer`].
+    pub fn linked<T: Serialize>(
+        &self,
+        request: &Request,
+        body: T,
+        next: Option<&K>,
+    ) -> Result<Answer<T>, Error> {
+        let answer = Answer::from(body);
         let Some(next) = next else { return Ok(answer) };
-        let link = format!("<{}>; rel=\"next\"", self.next_url(request, &next)?);
+        let link = format!("<{}>; rel=\"next\"", self.next_url(request, next)?);
         Ok(answer.header(
             header::LINK,
             HeaderValue::try_from(link).map_err(Error::internal)?,

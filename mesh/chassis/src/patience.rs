@@ -82,6 +82,11 @@ impl Patient {
         }
     }
 
+    /// The connection, for who speaks something else over it from now on.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
         match self.waiting_since {
             Some(requests) if requests == self.progress.requests() => {

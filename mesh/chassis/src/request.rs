@@ -9,7 +9,9 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-use crate::{Error, Identity, Page};
+use uuid::Uuid;
+
+use crate::{Error, Identity, Page, accept, socket::Upgrade};
 
 /// A request whose route is found and whose token, if it has one, is verified.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) identity: Option<Identity>,
+    pub(crate) operation: Option<Uuid>,
+    pub(crate) upgrade: Option<Upgrade>,
 }
 
 impl Request {
@@ -31,6 +35,11 @@ impl Request {
     /// The headers as they arrived.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// Which of the media types on offer its sender likes best, the first of equals; `None` when it takes none of them.
+    pub fn prefers(&self, offers: &[&'static str]) -> Option<&'static str> {
+        accept::prefer(&self.headers, offers)
     }
 
     /// A parameter of the route's template, parsed.
@@ -58,6 +67,17 @@ impl Request {
         self.identity
             .as_ref()
             .ok_or_else(|| Error::unauthenticated("A Bearer token is needed"))
+    }
+
+    /// The number of what this request does: of its `Idempotency-Key`, where the route minds one,
+    /// so that a repetition carries the same; else a new one.
+    pub fn operation(&self) -> Uuid {
+        self.operation.unwrap_or_else(Uuid::now_v7)
+    }
+
+    /// The same number, where the client may send this request again; `None` without a key.
+    pub fn repeatable(&self) -> Option<Uuid> {
+        self.operation
     }
 
     /// The query parameters in order, decoded.
@@ -109,10 +129,13 @@ impl Request {
                 "The body must be JSON, with content type application/json",
             ));
         }
+        // Serde would take an array for a struct, member by member in their order.
+        if self.body.trim_ascii_start().first() == Some(&b'[') && self.is_json() {
+            return Err(Error::unacceptable("The body must be a JSON object"));
+        }
         serde_json::from_slice(&self.body).map_err(|error| {
             // Some values of a wrong type (an array for an enum) are reported as bad syntax.
-            let sound = || serde_json::from_slice::<IgnoredAny>(&self.body).is_ok();
-            if error.is_data() || sound() {
+            if error.is_data() || self.is_json() {
                 Error::unacceptable(format!("The body does not fit: {error}"))
             } else {
                 Error::malformed(format!("The body is not valid JSON: {error}"))
@@ -130,6 +153,10 @@ impl Request {
         } else {
             self.json()
         }
+    }
+
+    fn is_json(&self) -> bool {
+        serde_json::from_slice::<IgnoredAny>(&self.body).is_ok()
     }
 
     fn has_content_type(&self, accepts: impl Fn(&str) -> bool) -> bool {

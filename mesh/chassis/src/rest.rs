@@ -1,14 +1,19 @@
 //! From the route table to one Warp filter.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method, header};
+use hyper::upgrade::OnUpgrade;
 use percent_encoding::percent_decode_str;
 use warp::{Filter, Reply as _, filters::BoxedFilter, path::FullPath, reply::Response};
 
-use crate::{Auth, Code, Error, Request, Route, Tokens, body, route::Segment};
+use crate::{
+    Auth, Code, Error, Request, Route, Service, Tokens, answer, body, docs,
+    route::Segment,
+    socket::{self, Sockets, Upgrade},
+};
 
 /// The template of the route that answered, for labels and span names.
 #[derive(Debug, Clone, Copy)]
@@ -22,20 +27,24 @@ pub(crate) struct Rest<S> {
     pub(crate) routes: Vec<Arc<Route<S>>>,
     /// The longest that a request body may take to arrive.
     pub(crate) body_deadline: Duration,
+    pub(crate) sockets: Arc<Sockets>,
 }
 
 /// What every route needs of a request, beside its path.
-type Parts = (FullPath, HeaderMap, String);
+type Parts = (FullPath, HeaderMap, String, Option<OnUpgrade>);
 
-impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
+impl<S: Service> Rest<S> {
     /// The filter: routes with literals first, and last one that says why nothing matched.
     pub(crate) fn filter(mut self) -> BoxedFilter<(Response,)> {
-        self.routes.sort_by_key(|route| route.rank());
+        let docs = docs::of_service(&self.routes);
+        self.routes.extend(docs.into_iter().map(Arc::new));
+        self.routes
+            .sort_by_key(|route| (route.rank(), !route.is_socket()));
         let rest = Arc::new(self);
         let fallback = {
             let rest = Arc::clone(&rest);
             let request = warp::method().and(parts()).and(warp::body::stream());
-            request.then(move |method, (path, headers, _): Parts, body| {
+            request.then(move |method, (path, headers, ..): Parts, body| {
                 let rest = Arc::clone(&rest);
                 async move {
                     body::discard(&headers, pin!(body)).await;
@@ -75,11 +84,18 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
         reply(error.with(header::ALLOW, allow).into_response())
     }
 
+    /// Whether a socket has a page at its address: only who asks for a socket gets it then (D15).
+    fn is_beside_a_page(&self, route: &Route<S>) -> bool {
+        let mut pages = self.routes.iter().filter(|other| !other.is_socket());
+        route.is_socket()
+            && pages.any(|page| page.method == route.method && page.segments == route.segments)
+    }
+
     async fn answer(
         &self,
         route: &Route<S>,
         values: Vec<String>,
-        (path, headers, query): Parts,
+        (path, headers, query, upgrade): Parts,
         body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
     ) -> Response {
         let request = Request {
@@ -89,6 +105,8 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
             headers,
             body: Bytes::new(),
             identity: None,
+            operation: None,
+            upgrade: upgrade.map(|upgrade| Upgrade::new(upgrade, &self.sockets)),
         };
         let headers = request.headers.clone();
         let mut body = pin!(body);
@@ -106,13 +124,20 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
         body: impl Stream<Item = Result<impl Buf, warp::Error>> + Unpin,
     ) -> Result<http::Response<Bytes>, Error> {
         // Who is asking comes before what is asked: a body without a token is not even read.
-        request.identity = self.tokens.identify(route.auth, &request.headers)?;
+        request.identity = if route.is_socket() {
+            self.sockets.admit(&request)?;
+            socket::identify(&self.tokens, &request)?
+        } else {
+            self.tokens.identify(route.auth, &request.headers)?
+        };
         if route.body.is_some() {
             request.body =
                 body::receive(&request.headers, body, route.body_limit, self.body_deadline).await?;
         }
+        let known = request.headers.get(header::IF_NONE_MATCH).cloned();
         (route.endpoint)(Arc::clone(&self.state), request)
             .await
+            .map(|response| answer::unless_known(known.as_ref(), response))
             .map(|mut response| {
                 if route.auth != Auth::None {
                     response
@@ -124,10 +149,7 @@ impl<S: Send + Sync + std::fmt::Debug + 'static> Rest<S> {
     }
 }
 
-fn route_filter<S: Send + Sync + std::fmt::Debug + 'static>(
-    rest: Arc<Rest<S>>,
-    route: Arc<Route<S>>,
-) -> BoxedFilter<(Response,)> {
+fn route_filter<S: Service>(rest: Arc<Rest<S>>, route: Arc<Route<S>>) -> BoxedFilter<(Response,)> {
     let start = warp::any().map(Vec::<String>::new).boxed();
     let path = route
         .segments
@@ -136,12 +158,18 @@ fn route_filter<S: Send + Sync + std::fmt::Debug + 'static>(
             Segment::Literal(literal) => path.and(warp::path(literal)).boxed(),
             Segment::Text(_) => path.and(warp::path::param::<String>()).map(push).boxed(),
             Segment::Integer(_) => path
-                .and(warp::path::param::<i64>())
-                .map(|path, number: i64| push(path, number.to_string()))
+                .and(warp::path::param::<Natural>())
+                .map(|path, number: Natural| push(path, number.0.to_string()))
                 .boxed(),
         });
+    let asked = if rest.is_beside_a_page(&route) {
+        warp::header::exact_ignore_case("upgrade", "websocket").boxed()
+    } else {
+        warp::any().boxed()
+    };
     path.and(warp::path::end())
         .and(method(&route.method))
+        .and(asked)
         .and(parts())
         .and(warp::body::stream())
         .then(move |values, parts, body| {
@@ -149,6 +177,18 @@ fn route_filter<S: Send + Sync + std::fmt::Debug + 'static>(
             async move { rest.answer(&route, values, parts, body).await }
         })
         .boxed()
+}
+
+/// What `{x:int}` takes: the same as [`Route::matches`], so that other numbers are nowhere.
+struct Natural(i64);
+
+impl FromStr for Natural {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let number = text.parse().map_err(drop)?;
+        (number >= 0).then_some(Self(number)).ok_or(())
+    }
 }
 
 fn push(mut values: Vec<String>, value: String) -> Vec<String> {
@@ -171,7 +211,8 @@ fn parts() -> impl Filter<Extract = (Parts,), Error = std::convert::Infallible> 
     warp::path::full()
         .and(warp::header::headers_cloned())
         .and(query)
-        .map(|path, headers, query| (path, headers, query))
+        .and(warp::ext::optional::<OnUpgrade>())
+        .map(|path, headers, query, upgrade| (path, headers, query, upgrade))
 }
 
 fn params<S>(route: &Route<S>, values: &[String]) -> Vec<(&'static str, String)> {
@@ -190,4 +231,17 @@ fn params<S>(route: &Route<S>, values: &[String]) -> Vec<(&'static str, String)>
 
 fn reply(response: http::Response<Bytes>) -> Response {
     response.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_negative_number_is_no_parameter() {
+        let number = |text: &str| text.parse::<Natural>().ok().map(|number| number.0);
+        assert_eq!((number("0"), number("42")), (Some(0), Some(42)));
+        assert_eq!((number("-1"), number("x")), (None, None));
+        assert_eq!(number("9223372036854775808"), None);
+    }
 }

@@ -1,15 +1,20 @@
 //! The route table of a service: the one place from which the filter, the OpenAPI document,
 //! the ingress routes, the intentions and the metric labels follow.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{Answer, Code, Error, Request};
+use crate::{
+    Answer, Code, Error, Objective, Request,
+    reply::Reply,
+    schema::{Schema, Shape},
+};
 
 /// Whether a route needs a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -23,15 +28,14 @@ pub enum Auth {
     Required,
 }
 
+/// The ingress listener of routes that name no other.
+pub const PUBLIC: &str = "public";
+
 /// Largest request body unless the route says otherwise, in bytes.
 pub const DEFAULT_BODY_LIMIT: usize = 64 * 1024;
 
-type Answered = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, Error>> + Send>>;
-type Endpoint<S> = Arc<dyn Fn(Arc<S>, Request) -> Answered + Send + Sync>;
-
-/// What may be answered.
-pub trait Reply: Serialize + ToSchema + Send {}
-impl<T: Serialize + ToSchema + Send> Reply for T {}
+pub(crate) type Answered = BoxFuture<'static, Result<http::Response<Bytes>, Error>>;
+pub(crate) type Endpoint<S> = Arc<dyn Fn(Arc<S>, Request) -> Answered + Send + Sync>;
 
 /// What may come in a body.
 pub trait Body: DeserializeOwned + ToSchema + Send + 'static {}
@@ -67,28 +71,6 @@ where
     type Future = R;
 }
 
-/// The JSON schema of a type, with those it refers to.
-#[derive(Debug, Clone)]
-pub(crate) struct Schema {
-    pub(crate) schema: Value,
-    pub(crate) components: Vec<(String, Value)>,
-}
-
-impl Schema {
-    fn of<T: ToSchema>() -> Self {
-        let mut components = Vec::new();
-        T::schemas(&mut components);
-        let json = |schema| serde_json::to_value(schema).unwrap_or_default();
-        Self {
-            schema: json(T::schema()),
-            components: components
-                .into_iter()
-                .map(|(name, schema)| (name, json(schema)))
-                .collect(),
-        }
-    }
-}
-
 /// One part of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Segment {
@@ -100,19 +82,28 @@ pub(crate) enum Segment {
 }
 
 /// A route: method, template, who may call it, what goes in and out, and the handler.
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the table")]
 pub struct Route<S> {
     pub(crate) method: Method,
     pub(crate) template: &'static str,
+    pub(crate) listener: &'static str,
+    pub(crate) documented: bool,
     pub(crate) segments: Vec<Segment>,
     pub(crate) auth: Auth,
     pub(crate) status: StatusCode,
     pub(crate) summary: &'static str,
     pub(crate) body: Option<Schema>,
     pub(crate) reply: Schema,
+    /// Media types of success beside or instead of JSON.
+    pub(crate) media: Vec<&'static str>,
+    /// Whether success may be JSON.
+    pub(crate) json: bool,
     pub(crate) query: Vec<(&'static str, &'static str)>,
     pub(crate) fails: Vec<Code>,
     pub(crate) form_or_query: bool,
+    pub(crate) idempotent: bool,
     pub(crate) body_limit: usize,
+    pub(crate) objective: Objective,
     pub(crate) endpoint: Endpoint<S>,
 }
 
@@ -143,7 +134,7 @@ impl<S: Send + Sync + 'static> Route<S> {
             method,
             template,
             None,
-            Schema::of::<T>(),
+            Shape::of::<T>(),
             false,
             move |_, status| {
                 let handler = handler.clone();
@@ -161,6 +152,34 @@ impl<S: Send + Sync + 'static> Route<S> {
         handler: impl BodyHandler<S, B, T>,
     ) -> Self {
         Self::with_body(Method::POST, template, false, handler).auth(Auth::Required)
+    }
+
+    /// `POST template` with a JSON body that may be left out altogether.
+    pub fn post_or_nothing<B: Body + Default, T: Reply>(
+        template: &'static str,
+        handler: impl BodyHandler<S, B, T>,
+    ) -> Self {
+        let (body, reply) = (Some(Schema::of::<B>()), Shape::of::<T>());
+        Self::new(
+            Method::POST,
+            template,
+            body,
+            reply,
+            false,
+            move |_, status| {
+                let handler = handler.clone();
+                Arc::new(move |state, request| {
+                    let body = if request.body.is_empty() {
+                        Ok(B::default())
+                    } else {
+                        request.json()
+                    };
+                    let reply = body.map(|body| handler(state, request, body));
+                    Box::pin(async move { reply?.await?.into_response(status) })
+                })
+            },
+        )
+        .auth(Auth::Required)
     }
 
     /// `PUT template` with a JSON body.
@@ -192,7 +211,7 @@ impl<S: Send + Sync + 'static> Route<S> {
             method,
             template,
             body,
-            Schema::of::<T>(),
+            Shape::of::<T>(),
             form_or_query,
             move |form_or_query, status| {
                 let handler = handler.clone();
@@ -209,11 +228,11 @@ impl<S: Send + Sync + 'static> Route<S> {
         )
     }
 
-    fn new(
+    pub(crate) fn new(
         method: Method,
         template: &'static str,
         body: Option<Schema>,
-        reply: Schema,
+        reply: Shape,
         form_or_query: bool,
         endpoint: impl Fn(bool, StatusCode) -> Endpoint<S>,
     ) -> Self {
@@ -224,18 +243,24 @@ impl<S: Send + Sync + 'static> Route<S> {
             StatusCode::OK
         };
         Self {
+            objective: Objective::of(&method),
             endpoint: endpoint(form_or_query, status),
             segments: segments(template),
             method,
             template,
+            listener: PUBLIC,
+            documented: true,
             auth: Auth::None,
             status,
             summary: "",
             body,
-            reply,
+            reply: reply.schema,
+            media: Vec::new(),
+            json: reply.json,
             query: Vec::new(),
             fails: Vec::new(),
             form_or_query,
+            idempotent: false,
             body_limit: DEFAULT_BODY_LIMIT,
         }
     }
@@ -251,6 +276,15 @@ impl<S: Send + Sync + 'static> Route<S> {
     #[must_use]
     pub fn auth(mut self, auth: Auth) -> Self {
         self.auth = auth;
+        self
+    }
+
+    /// The ingress listener that this route is reached by, where it is not `public`.
+    ///
+    /// Routes of other listeners are not in the OpenAPI document: its paths are those of the public one.
+    #[must_use]
+    pub fn listener(mut self, listener: &'static str) -> Self {
+        self.listener = listener;
         self
     }
 
@@ -270,6 +304,14 @@ impl<S: Send + Sync + 'static> Route<S> {
             })
         });
         self.status = status;
+        self
+    }
+
+    /// A media type that it answers beside JSON, or instead of it where the handler answers
+    /// [`Content`](crate::Content), for the documentation.
+    #[must_use]
+    pub fn media(mut self, kind: &'static str) -> Self {
+        self.media.push(kind);
         self
     }
 
@@ -305,10 +347,16 @@ pub struct RouteInfo {
     pub method: String,
     /// `/api/users/{user_id}`
     pub template: String,
+    /// The ingress listener that it is reached by.
+    pub listener: &'static str,
     /// Type of each parameter: `integer` or `string`.
     pub params: serde_json::Map<String, Value>,
     /// Whether it needs a token.
     pub auth: Auth,
+    /// Whether it is a WebSocket.
+    pub socket: bool,
+    /// What it promises.
+    pub objective: Objective,
     /// What it does.
     pub summary: &'static str,
 }
@@ -328,8 +376,11 @@ impl<S> Route<S> {
         RouteInfo {
             method: self.method.to_string(),
             template: self.public_template(),
+            listener: self.listener,
             params: params.collect(),
             auth: self.auth,
+            socket: self.is_socket(),
+            objective: self.objective,
             summary: self.summary,
         }
     }
@@ -400,6 +451,18 @@ mod tests {
             assert!(!route.matches(path), "{path}");
         }
         assert_eq!(route.public_template(), "/api/users/{user_id}");
+    }
+
+    #[test]
+    fn s2_69_only_public_routes_are_in_the_document() {
+        let routes = [
+            route("/registry/services"),
+            route("/services").listener("registry"),
+        ];
+        assert_eq!(routes[1].info().listener, "registry");
+        let document = crate::openapi::document("registry", "", &routes);
+        let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
+        assert_eq!(paths, ["/registry/services"]);
     }
 
     #[test]

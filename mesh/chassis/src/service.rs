@@ -3,11 +3,14 @@
 use std::{fmt::Debug, path::Path, sync::Arc};
 
 use anyhow::Context as _;
+use clap::Args as _;
 use discovery::Dns;
 use serde_json::{Value, json};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Auth, Call, Error, Route, Settings, Tokens, Upstream, follow, openapi};
+use crate::{
+    Auth, Call, Error, Route, Settings, Tokens, Upstream, follow, openapi, settings::Roles,
+};
 
 /// How long a store may take to come up, and how often it is looked for meanwhile.
 #[cfg(any(feature = "sql", feature = "documents"))]
@@ -34,6 +37,11 @@ pub trait Service: Debug + Send + Sync + Sized + 'static {
     const DESCRIPTION: &'static str;
     /// Where tokens are learnt from.
     const TOKENS: TokenSource = TokenSource::Stream;
+    /// The port of its listener where no setting says another; 0 lets the system choose.
+    const PORT: u16 = 0;
+    /// The work it does behind requests, by name. `serve` does it too, unless `ROLES` says
+    /// otherwise; `work` does it alone.
+    const ROLES: &'static [&'static str] = &[];
     /// Settings beside those that all services have.
     type Settings: clap::Args + Debug + Clone + Send + Sync;
 
@@ -72,6 +80,8 @@ pub struct Context {
     pub settings: Settings,
     /// This instance's Consul service id.
     pub instance: String,
+    /// The background work that this process does.
+    pub roles: Roles,
     /// Consul DNS, for infrastructure.
     pub dns: Dns,
     /// The copy of keys and logged-out tokens.
@@ -83,6 +93,21 @@ pub struct Context {
 }
 
 impl Context {
+    /// Whether this process does the work of one of [`Service::ROLES`].
+    pub fn works(&self, role: &str) -> bool {
+        self.roles.contains(role)
+    }
+
+    /// The Consul agent, with this service's own token.
+    ///
+    /// # Errors
+    /// When its address or the token cannot be read.
+    pub fn consul(&self) -> anyhow::Result<discovery::Consul> {
+        let token = self.settings.consul_token()?;
+        let address = &self.settings.consul_http_addr;
+        Ok(discovery::Consul::new(address, token.as_deref())?)
+    }
+
     /// A connection to `peer` through the own sidecar.
     ///
     /// # Errors
@@ -165,8 +190,44 @@ pub fn describe<S: Service>() -> Value {
     json!({
         "name": S::NAME,
         "description": S::DESCRIPTION,
+        "port": S::PORT,
+        "settings": settings::<S>(),
+        "roles": S::ROLES,
         "routes": routes.iter().map(Route::info).collect::<Vec<_>>(),
         "calls": calls::<S>(),
         "openapi": openapi::document(S::NAME, S::DESCRIPTION, &routes),
     })
+}
+
+/// What can be set by variables: those of this service, then those that all services have.
+fn settings<S: Service>() -> Vec<Value> {
+    let own = S::Settings::augment_args(clap::Command::new(S::NAME));
+    let shared = Settings::augment_args(clap::Command::new(S::NAME));
+    let list = |command: &clap::Command, shared: bool| {
+        let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+        shown
+            .filter_map(|arg| setting(arg, shared))
+            .collect::<Vec<_>>()
+    };
+    let mut settings = list(&own, false);
+    settings.extend(list(&shared, true));
+    settings
+}
+
+fn setting(arg: &clap::Arg, shared: bool) -> Option<Value> {
+    let defaults = arg.get_default_values().iter();
+    let default = defaults
+        .map(|value| value.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(",");
+    let hidden = arg.is_hide_default_value_set();
+    let values = arg.get_possible_values();
+    Some(json!({
+        "variable": arg.get_env()?.to_string_lossy(),
+        "help": arg.get_help().map(ToString::to_string),
+        "default": (!default.is_empty() && !hidden).then_some(default),
+        "values": values.iter().map(clap::builder::PossibleValue::get_name).collect::<Vec<_>>(),
+        "secret": arg.is_hide_env_values_set(),
+        "shared": shared,
+    }))
 }

@@ -1,6 +1,11 @@
 //! Settings that every service has, from flags or the environment; `--help` lists them.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
@@ -10,6 +15,13 @@ use crate::{token::Scheme, upstream::Address};
 
 /// The secret that S2 examples use; never good enough outside development.
 const DEFAULT_SECRET: &str = "dev-secret-change-me";
+
+/// Beginnings of variables that S2 services read, and the variable that says it here.
+const REPLACED: [(&str, &str); 3] = [
+    ("DYNAMODB_", "MONGODB_URL"),
+    ("AWS_", "MONGODB_URL"),
+    ("BEANSTALKD_", "AMQP_URL"),
+];
 
 /// Where the process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,6 +52,41 @@ pub enum Registration {
     Off,
 }
 
+/// The background work that a process does, of all that its service has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roles(Vec<&'static str>);
+
+impl Roles {
+    const ALL: &'static str = "all";
+    const NONE: &'static str = "none";
+
+    /// Chooses from what the service has.
+    ///
+    /// # Errors
+    /// When a name is none of them.
+    pub(crate) fn choose(has: &[&'static str], wanted: &[String]) -> anyhow::Result<Self> {
+        match wanted {
+            [one] if one == Self::ALL => return Ok(Self(has.to_vec())),
+            [one] if one == Self::NONE => return Ok(Self(Vec::new())),
+            _ => {}
+        }
+        let find = |name: &String| {
+            let role = has.iter().find(|role| *role == name);
+            role.copied().with_context(|| {
+                format!("ROLES: there is no `{name}` here; write all, none, or some of {has:?}")
+            })
+        };
+        Ok(Self(
+            wanted.iter().map(find).collect::<anyhow::Result<_>>()?,
+        ))
+    }
+
+    /// Whether the process does the work of this name.
+    pub(crate) fn contains(&self, role: &str) -> bool {
+        self.0.contains(&role)
+    }
+}
+
 /// The settings shared by all services.
 // The group has a name of its own, so that each service can call its settings `Settings` too.
 #[derive(Debug, Clone, clap::Args)]
@@ -57,15 +104,18 @@ pub struct Settings {
     /// Consul service id of this instance [default: the service's name and -1]
     #[arg(long, env = "PLAZA_INSTANCE")]
     pub instance: Option<String>,
-    /// Address of the REST and gRPC listener; port 0 lets the system choose
-    #[arg(long, env = "HTTP_ADDR", default_value = "127.0.0.1:0")]
-    pub http_addr: SocketAddr,
+    /// Address of the REST and gRPC listener; port 0 lets the system choose [default: 127.0.0.1 and the service's own port]
+    #[arg(long, env = "HTTP_ADDR")]
+    pub http_addr: Option<SocketAddr>,
     /// Port of the REST and gRPC listener, instead of the one in its address
     #[arg(long, env = "PORT")]
     pub port: Option<u16>,
     /// Address of the admin listener: /livez, /readyz, /metrics
     #[arg(long, env = "ADMIN_ADDR", default_value = "127.0.0.1:0")]
     pub admin_addr: SocketAddr,
+    /// Address at which the rest of the mesh reaches this instance's sidecar and admin listener, where that is not loopback
+    #[arg(long, env = "ADVERTISE_ADDR")]
+    pub advertise_addr: Option<IpAddr>,
     /// URL of the Consul agent
     #[arg(
         long,
@@ -91,9 +141,26 @@ pub struct Settings {
         default_value = "on"
     )]
     pub registration: Registration,
+    /// URL of a registry to announce this process at over REST, instead of Consul (S2-40)
+    #[arg(long, env = "REGISTRY_URL")]
+    pub registry_url: Option<String>,
+    /// Bearer token for the registry
+    #[arg(long, env = "REGISTRY_TOKEN", hide_env_values = true)]
+    pub registry_token: Option<SecretString>,
+    /// File with the Bearer token for the registry, read again each time, for tokens end
+    #[arg(long, env = "REGISTRY_TOKEN_FILE")]
+    pub registry_token_file: Option<PathBuf>,
     /// Folder of the Unix sockets on which the sidecar listens for calls to peers, `<peer>.sock`
     #[arg(long, env = "UPSTREAMS_DIR")]
     pub upstreams_dir: Option<PathBuf>,
+    /// Background work that `serve` does beside answering: all, none, or names of roles
+    #[arg(
+        long,
+        env = "ROLES",
+        value_delimiter = ',',
+        default_value = Roles::ALL
+    )]
+    pub roles: Vec<String>,
     /// Peers reached by URL instead of a socket: `users=http://127.0.0.1:9001,…`; the last one counts
     #[arg(long, env = "UPSTREAM_URLS", value_delimiter = ',', value_parser = peer_url)]
     pub upstream_urls: Vec<(String, String)>,
@@ -124,6 +191,9 @@ pub struct Settings {
     /// Connections open at once, before more have to wait
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 2048)]
     pub max_connections: usize,
+    /// Web origins beside the service's own whose pages may open sockets: `https://example.com,…`
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<String>,
     /// Seconds that the headers of a request may take to arrive
     #[arg(long, env = "HEADER_TIMEOUT_SECONDS", default_value_t = 10)]
     pub header_timeout_seconds: u64,
@@ -136,12 +206,31 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Where the REST and gRPC listener is bound.
-    pub(crate) fn listen(&self) -> SocketAddr {
+    /// Where the REST and gRPC listener of a service with this port of its own is bound.
+    pub(crate) fn listen(&self, own: u16) -> SocketAddr {
+        let address = self
+            .http_addr
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], own)));
+        SocketAddr::new(address.ip(), self.port.unwrap_or(address.port()))
+    }
+
+    /// A listener's address as the rest of the mesh knows it.
+    pub(crate) fn advertised(&self, listener: SocketAddr) -> SocketAddr {
         SocketAddr::new(
-            self.http_addr.ip(),
-            self.port.unwrap_or(self.http_addr.port()),
+            self.advertise_addr.unwrap_or(listener.ip()),
+            listener.port(),
         )
+    }
+
+    /// Variables of S2 deployments that are set and mean nothing here, with what replaces them (D20).
+    pub(crate) fn replaced() -> impl Iterator<Item = (String, &'static str)> {
+        env::vars_os().filter_map(|(name, _)| {
+            let name = name.into_string().ok()?;
+            let (_, instead) = REPLACED
+                .iter()
+                .find(|(prefix, _)| name.starts_with(prefix))?;
+            Some((name, *instead))
+        })
     }
 
     /// The ACL token, from the variable or the file.
@@ -239,6 +328,41 @@ mod tests {
             "one of our own",
         ];
         assert!(settings(&own).scheme().is_ok());
+    }
+
+    #[test]
+    fn s2_39_the_port_is_the_services_own_unless_something_says_another() {
+        assert_eq!(settings(&[]).listen(5100).port(), 5100);
+        assert_eq!(
+            settings(&["--http-addr", "127.0.0.1:0"])
+                .listen(5100)
+                .port(),
+            0
+        );
+        assert_eq!(settings(&["--port", "7"]).listen(5100).port(), 7);
+    }
+
+    #[test]
+    fn s0_21_an_instance_is_known_by_the_address_it_advertises() {
+        let listener = SocketAddr::from(([127, 0, 0, 1], 9));
+        assert_eq!(settings(&[]).advertised(listener), listener);
+        let elsewhere = settings(&["--advertise-addr", "10.1.2.3"]).advertised(listener);
+        assert_eq!(elsewhere, SocketAddr::from(([10, 1, 2, 3], 9)));
+    }
+
+    #[test]
+    fn s2_35_roles_are_all_none_or_some() {
+        let has = ["validation", "notification"];
+        let roles = |flags: &[&str]| Roles::choose(&has, &settings(flags).roles);
+        assert_eq!(roles(&[]).unwrap(), Roles(has.to_vec()));
+        assert!(
+            !roles(&["--roles", "none"])
+                .unwrap()
+                .contains("notification")
+        );
+        let one = roles(&["--roles", "notification"]).unwrap();
+        assert!(one.contains("notification") && !one.contains("validation"));
+        assert!(roles(&["--roles", "cleaning"]).is_err());
     }
 
     #[test]

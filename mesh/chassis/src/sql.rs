@@ -1,17 +1,67 @@
 //! The relational store: SeaORM over SQLite or Postgres, by the URL alone.
 
+mod failure;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, sqlx};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait as _, sqlx,
+};
 use sea_orm_migration::MigratorTrait;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{Context, Error};
+use crate::{Context, stores};
 
 /// A statement that takes longer is ended by Postgres itself.
 const STATEMENT_TIMEOUT: &str = "5000";
 /// What waiting for a connection may take before the answer is 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often it is told how full the pool is.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// A Postgres server given in parts, as S2 deployments do (S2-44 to S2-47).
+#[derive(Debug, Clone, clap::Args)]
+#[group(id = "database_server")]
+pub struct Server {
+    /// Host of Postgres; without it, and without a URL, the store is a SQLite file
+    #[arg(long, env = "DB_HOST")]
+    pub db_host: Option<String>,
+    /// Port of Postgres
+    #[arg(long, env = "DB_PORT", default_value_t = 5432)]
+    pub db_port: u16,
+    /// Who logs in to Postgres
+    #[arg(long, env = "DB_USER", default_value = "postgres")]
+    pub db_user: String,
+    /// Password for Postgres
+    #[arg(
+        long,
+        env = "DB_PASSWORD",
+        hide_env_values = true,
+        default_value = "postgres",
+        hide_default_value = true
+    )]
+    pub db_password: SecretString,
+}
+
+impl Server {
+    /// The URL for [`connect`]: `url` overrides the parts; `None` when neither is given.
+    pub fn url(&self, url: Option<&str>, database: &str) -> Option<String> {
+        let parts = || {
+            let host = self.db_host.as_deref()?;
+            let [user, password, database] =
+                [&self.db_user, self.db_password.expose_secret(), database]
+                    .map(|part| utf8_percent_encode(part, NON_ALPHANUMERIC).to_string());
+            Some(format!(
+                "postgres://{user}:{password}@{host}:{}/{database}",
+                self.db_port
+            ))
+        };
+        url.map(str::to_owned).or_else(parts)
+    }
+}
 
 /// Connects and brings the schema up to date.
 ///
@@ -42,10 +92,14 @@ async fn open<M: MigratorTrait>(
             context.data_file(default_file)?.display()
         ),
     };
-    let connection = Database::connect(options(&url)).await?;
+    let mut connection = Database::connect(options(&url)).await?;
     M::up(&connection, None)
         .await
         .context("cannot migrate it")?;
+    connection.set_metric_callback(|done| {
+        stores::operation("sql", verb(&done.statement.sql), done.elapsed);
+    });
+    context.spawn(watch_pool(connection.clone()));
     Ok(connection)
 }
 
@@ -78,25 +132,80 @@ fn options(url: &str) -> ConnectOptions {
     options
 }
 
-/// What a failure of the store means to the caller: 503 when the store is away, else 500.
-impl From<DbErr> for Error {
-    fn from(error: DbErr) -> Self {
-        let away = match &error {
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-            DbErr::Exec(RuntimeErr::SqlxError(cause))
-            | DbErr::Query(RuntimeErr::SqlxError(cause)) => matches!(
-                **cause,
-                sqlx::Error::Io(_)
-                    | sqlx::Error::PoolTimedOut
-                    | sqlx::Error::PoolClosed
-                    | sqlx::Error::WorkerCrashed
-            ),
-            _ => false,
-        };
-        if away {
-            Self::unavailable("The store does not answer; try again").caused_by(error)
-        } else {
-            Self::internal(error)
+/// What a statement does, in a word of a handful.
+fn verb(statement: &str) -> &'static str {
+    let first = statement.trim_start().split(' ').next().unwrap_or_default();
+    ["select", "insert", "update", "delete"]
+        .into_iter()
+        .find(|verb| first.eq_ignore_ascii_case(verb))
+        .unwrap_or("other")
+}
+
+/// Tells how full the pool is. Endless.
+async fn watch_pool(connection: DatabaseConnection) {
+    match connection.get_database_backend() {
+        DbBackend::Postgres => watch(connection.get_postgres_connection_pool()).await,
+        DbBackend::Sqlite => watch(connection.get_sqlite_connection_pool()).await,
+        _ => {}
+    }
+}
+
+async fn watch<D: sqlx::Database>(pool: &sqlx::Pool<D>) {
+    let told = stores::Pool::new("sql", pool.options().get_max_connections());
+    loop {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        told.connections.set(pool.size());
+        told.in_use.set(pool.size().saturating_sub(idle));
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+/// Begins a transaction that will write.
+///
+/// On SQLite it is the writer from the start. One that reads first, if only the tables of a
+/// full-text index, fails when another process has written meanwhile; this one waits its turn.
+///
+/// # Errors
+/// When the store fails.
+pub async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    connection.begin_with_options(options).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(host: Option<&str>) -> Server {
+        Server {
+            db_host: host.map(str::to_owned),
+            db_port: 5432,
+            db_user: "po st".into(),
+            db_password: "p@ss/word".into(),
         }
+    }
+
+    #[test]
+    fn s2_44_the_parts_make_a_url() {
+        let url = server(Some("localhost")).url(None, "microblog_users");
+        let expected = "postgres://po%20st:p%40ss%2Fword@localhost:5432/microblog%5Fusers";
+        assert_eq!(url.as_deref(), Some(expected));
+        assert_eq!(server(None).url(None, "microblog_users"), None);
+    }
+
+    #[test]
+    fn a_statement_is_one_of_a_handful() {
+        assert_eq!(verb("SELECT 1"), "select");
+        assert_eq!(verb("insert into posts"), "insert");
+        assert_eq!(verb("WITH a AS (SELECT 1) SELECT 1"), "other");
+    }
+
+    #[test]
+    fn s2_50_a_full_url_overrides_the_parts() {
+        let url = server(Some("localhost")).url(Some("sqlite://x"), "microblog_users");
+        assert_eq!(url.as_deref(), Some("sqlite://x"));
     }
 }

@@ -27,6 +27,12 @@ const LEEWAY: u64 = 5;
 /// No token of ours is longer, in bytes.
 const MAX_LENGTH: usize = 2048;
 
+/// Whether a token is no good any more: to the second as [`Tokens::verify`] has it, lest a
+/// logged-out one is forgotten while it would still be let in.
+fn has_expired(expires_at: i64, now: i64) -> bool {
+    expires_at + LEEWAY.cast_signed() < now
+}
+
 /// The claims of an access token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
@@ -123,7 +129,7 @@ impl Tokens {
             *revoked = Some(HashMap::new());
         }
         if let Some(revoked) = revoked.as_mut() {
-            revoked.retain(|_, expires_at| *expires_at + LEEWAY.cast_signed() > now);
+            revoked.retain(|_, expires_at| !has_expired(*expires_at, now));
             revoked.extend(
                 update
                     .revoked
@@ -194,6 +200,22 @@ impl Tokens {
             jti: claims.jti,
             expires_at: claims.exp,
         })
+    }
+
+    /// Whether a token that was good still is, for those who talk longer than a request takes.
+    ///
+    /// # Errors
+    /// 401 when it expired or was logged out.
+    pub fn still_good(&self, identity: &Identity) -> Result<(), Error> {
+        if has_expired(identity.expires_at, clock::now().timestamp()) {
+            return Err(Error::unauthenticated("The token has expired"));
+        }
+        match read(&self.revoked).as_ref() {
+            Some(revoked) if revoked.contains_key(&identity.jti) => {
+                Err(Error::unauthenticated("The token was logged out"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn verify_with_key(&self, token: &str) -> Result<Claims, Error> {

@@ -150,6 +150,7 @@ fn client_span<R: Rpc>() -> tracing::Span {
         otel.status_code = tracing::field::Empty,
         rpc.system = "grpc",
         peer.service = R::SERVICE,
+        error.message = tracing::field::Empty,
     )
 }
 
@@ -157,6 +158,7 @@ fn record<R: Rpc>(started: Instant, span: &tracing::Span, failure: Option<&Statu
     let code = failure.map_or(tonic::Code::Ok, Status::code);
     if let Some(status) = failure {
         span.record("otel.status_code", "ERROR");
+        span.record("error.message", format!("{code:?}: {}", status.message()));
         tracing::info!(
             peer.service = R::SERVICE,
             rpc.method = R::PATH,

@@ -1,16 +1,19 @@
 //! Writes the settings of every program of a mesh, and the file that tells process-compose what to run.
 
 mod rabbitmq;
+mod telemetry;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
+use crate::limits::Sockets;
 use crate::mesh::{MARK, Mesh};
-use crate::services::{self, Entry};
-use crate::{random, secrets, setup, template};
+use crate::services::{self, Entry, Purpose};
+use crate::{edge, random, scaling, secrets, setup, template};
 
 /// Writes everything and returns the supervisor's file.
 pub fn write(mesh: &Mesh) -> Result<PathBuf> {
@@ -20,7 +23,9 @@ pub fn write(mesh: &Mesh) -> Result<PathBuf> {
         "redis",
         "rabbitmq",
         "prometheus",
+        "alertmanager",
         "documents",
+        "monitoring",
     ] {
         secrets::private_folder(&mesh.state.join(folder))?;
     }
@@ -38,20 +43,27 @@ pub fn write(mesh: &Mesh) -> Result<PathBuf> {
     Ok(file)
 }
 
-fn write_program_settings(mesh: &Mesh) -> Result<()> {
-    let values = mesh.values()?;
-    let agent = template::fill(&read(mesh, "consul/agent.json")?, &values)?;
+/// Writes what those that watch are told.
+pub fn write_monitoring_settings(mesh: &Mesh, values: &template::Values) -> Result<()> {
+    telemetry::write(mesh, values)
+}
+
+/// Writes what the Consul agent is told.
+pub fn write_agent_settings(mesh: &Mesh) -> Result<()> {
+    let agent = template::fill(&read(mesh, "consul/agent.json")?, &mesh.values()?)?;
     secrets::write_private(
         &mesh.state.join("consul.json"),
         &serde_json::to_vec_pretty(&agent)?,
-    )?;
-    let prometheus = template::fill_text(
-        &read(mesh, "observability/prometheus/prometheus.yml")?,
-        &values,
-    )?;
-    secrets::write_private(&mesh.state.join("prometheus.yml"), prometheus.as_bytes())?;
+    )
+}
+
+fn write_program_settings(mesh: &Mesh) -> Result<()> {
+    let values = mesh.values()?;
+    write_agent_settings(mesh)?;
+    telemetry::write(mesh, &values)?;
     let redis = template::fill_text(REDIS, &values)?;
     secrets::write_private(&mesh.state.join("redis.conf"), redis.as_bytes())?;
+    scaling::write_plan(mesh)?;
     rabbitmq::write(mesh, &values)
 }
 
@@ -80,6 +92,8 @@ struct Process {
     environment: Vec<String>,
     depends_on: Vec<(String, &'static str)>,
     restart: &'static str,
+    /// Whether it waits until somebody starts it.
+    idle: bool,
 }
 
 impl Process {
@@ -91,6 +105,7 @@ impl Process {
             environment: Vec::new(),
             depends_on: Vec::new(),
             restart: "always",
+            idle: false,
         }
     }
 
@@ -104,6 +119,11 @@ impl Process {
         self
     }
 
+    fn idle(mut self, idle: bool) -> Self {
+        self.idle = idle;
+        self
+    }
+
     fn into_value(self, mesh: &Mesh, name: &str) -> Value {
         let mut environment = self.environment;
         environment.push(format!("{MARK}={}", mesh.state.display()));
@@ -113,6 +133,7 @@ impl Process {
             .map(|(on, when)| (on, json!({ "condition": when })))
             .collect();
         json!({
+            "disabled": self.idle,
             "entrypoint": self.command,
             "environment": environment,
             "depends_on": depends,
@@ -130,17 +151,34 @@ const DONE: &str = "process_completed_successfully";
 
 fn processes(mesh: &Mesh) -> Result<Value> {
     let mut all = infrastructure(mesh)?;
-    for (service, entry) in &mesh.table()? {
-        for instance in services::instances(service, entry) {
-            let sidecar = format!("{instance}-envoy");
-            all.push((
-                instance.clone(),
-                application(mesh, service, &instance, entry)?.after(&sidecar, STARTED),
-            ));
-            all.push((sidecar, proxy(mesh, service, &instance)));
+    let table = mesh.table()?;
+    for (service, entry) in &table {
+        for purpose in services::purposes(entry) {
+            let spares = scaling::spares(*purpose, service, entry);
+            for instance in purpose.instances(service, entry).iter().chain(&spares) {
+                let sidecar = format!("{instance}-envoy");
+                let idle = spares.contains(instance);
+                let process = application(mesh, service, *purpose, instance, entry)?;
+                all.push((
+                    instance.clone(),
+                    process.after(&sidecar, STARTED).idle(idle),
+                ));
+                let identity = purpose.identity(service);
+                let held = own_sockets(service, entry).filter(|_| *purpose == Purpose::Serve);
+                all.push((sidecar, proxy(mesh, &identity, instance, held).idle(idle)));
+            }
         }
     }
-    all.push(("ingress".to_owned(), proxy(mesh, "ingress", "ingress")));
+    // A listener more is one that a running Envoy does not have.
+    let edge = edge::registration(mesh)?.to_string();
+    let edge = format!("{:016x}", random::fingerprint([edge.as_bytes()]));
+    let held = table.iter().filter_map(|(service, entry)| {
+        let mut sockets = own_sockets(service, entry)?;
+        sockets.number *= u32::from(scaling::most(entry));
+        Some(sockets)
+    });
+    let ingress = proxy(mesh, "ingress", "ingress", held).env("PLAZA_SETTINGS", edge);
+    all.push(("ingress".to_owned(), ingress));
     if mesh.name == "test" {
         all.extend(suite_stores(mesh)?);
     }
@@ -193,70 +231,54 @@ fn infrastructure(mesh: &Mesh) -> Result<Vec<(String, Process)>> {
             documents.env("GOGC", "60").env("GOMEMLIMIT", "96MiB"),
         ),
         ("rabbitmq".to_owned(), rabbitmq::process(mesh)?),
-        ("jaeger".to_owned(), jaeger(mesh)?),
-        ("prometheus".to_owned(), prometheus(mesh)?),
+        ("mail".to_owned(), mail(mesh)?),
+        ("jaeger".to_owned(), telemetry::jaeger(mesh)?),
+        ("prometheus".to_owned(), telemetry::prometheus(mesh)?),
+        ("alertmanager".to_owned(), telemetry::alertmanager(mesh)?),
         (
             "keeper".to_owned(),
             Process::new(&own, &["keeper", "--state", &state.to_string()]).after("setup", DONE),
         ),
+        ("autoscaler".to_owned(), autoscaler(mesh)?),
     ])
 }
 
-fn jaeger(mesh: &Mesh) -> Result<Process> {
-    let on = |port: u16| format!("127.0.0.1:{port}");
-    let arguments = [
-        format!("--collector.otlp.grpc.host-port={}", on(mesh.port("otlp"))),
-        format!("--collector.otlp.http.host-port={}", on(0)),
-        format!("--collector.grpc-server.host-port={}", on(0)),
-        format!("--collector.http-server.host-port={}", on(0)),
-        format!("--http-server.host-port={}", on(0)),
-        format!("--query.http-server.host-port={}", on(mesh.port("jaeger"))),
-        format!("--query.grpc-server.host-port={}", on(0)),
-        format!("--admin.http.host-port={}", on(mesh.port("jaeger_admin"))),
-        // Listeners of the old agent, which cannot be switched off: loopback, any port.
-        format!("--processor.jaeger-binary.server-host-port={}", on(0)),
-        format!("--processor.jaeger-compact.server-host-port={}", on(0)),
-        format!("--processor.zipkin-compact.server-host-port={}", on(0)),
-        "--memory.max-traces=5000".to_owned(),
-        "--log-level=warn".to_owned(),
-    ];
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    Ok(Process::new(mesh.program("jaeger")?, &arguments)
-        .env("GOGC", "60")
-        .env("GOMEMLIMIT", "128MiB"))
-}
-
-fn prometheus(mesh: &Mesh) -> Result<Process> {
-    let state = mesh.state.display();
-    let arguments = [
-        format!("--config.file={state}/prometheus.yml"),
-        format!("--storage.tsdb.path={state}/prometheus"),
-        "--storage.tsdb.retention.time=2d".to_owned(),
-        "--storage.tsdb.retention.size=512MB".to_owned(),
-        "--storage.tsdb.max-block-chunk-segment-size=16MB".to_owned(),
-        format!("--web.listen-address=127.0.0.1:{}", mesh.port("prometheus")),
-        "--log.level=warn".to_owned(),
-        "--log.format=json".to_owned(),
-    ];
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let settings = file_fingerprint(&mesh.state.join("prometheus.yml"))?;
-    let process = Process::new(mesh.program("prometheus")?, &arguments);
+/// Runs as many instances as the load needs.
+fn autoscaler(mesh: &Mesh) -> Result<Process> {
+    let binary = mesh.binary("autoscaler");
+    let plan = scaling::plan_file(mesh).to_string_lossy().into_owned();
+    let admin = format!("127.0.0.1:{}", mesh.port("autoscaler"));
+    let process = Process::new(&binary, &["--plan", &plan, "--admin", &admin]);
     Ok(process
-        .env("GOGC", "60")
-        .env("GOMEMLIMIT", "128MiB")
-        .env("PLAZA_SETTINGS", settings))
+        .env("PLAZA_BUILD", build_fingerprint(&binary)?)
+        .after("setup", DONE))
 }
 
-fn application(mesh: &Mesh, service: &str, instance: &str, entry: &Entry) -> Result<Process> {
+/// Takes every mail that services send, and shows it.
+fn mail(mesh: &Mesh) -> Result<Process> {
+    let on = |name: &str| format!("127.0.0.1:{}", mesh.port(name));
+    let arguments = ["-smtp", &on("mail"), "-http", &on("mail_page")];
+    Ok(Process::new(mesh.program("mail")?, &arguments)
+        .env("GOGC", "60")
+        .env("GOMEMLIMIT", "32MiB"))
+}
+
+fn application(
+    mesh: &Mesh,
+    service: &str,
+    purpose: Purpose,
+    instance: &str,
+    entry: &Entry,
+) -> Result<Process> {
     let secrets = mesh.secrets()?;
     let binary = mesh.binary(service);
     let upstreams = mesh.run.join(instance);
     secrets::private_folder(&upstreams)?;
     let data = mesh.state.join("data").join(service);
     secrets::private_folder(&data)?;
-    let token = Mesh::token_name(service);
+    let token = Mesh::token_name(&purpose.identity(service));
     secrets.get(&token)?;
-    let mut process = Process::new(&binary, &["serve"])
+    let mut process = Process::new(&binary, &[purpose.command()])
         .env("PLAZA_INSTANCE", instance)
         .env("HTTP_ADDR", "127.0.0.1:0")
         .env("ADMIN_ADDR", "127.0.0.1:0")
@@ -284,15 +306,50 @@ fn application(mesh: &Mesh, service: &str, instance: &str, entry: &Entry) -> Res
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             format!("http://127.0.0.1:{}", mesh.port("otlp")),
         )
-        .env("PLAZA_BUILD", file_fingerprint(&binary)?)
+        .env("PORTAL_LINKS", links(mesh))
+        .env("PLAZA_BUILD", build_fingerprint(&binary)?)
         .after("setup", DONE);
+    if purpose == Purpose::Serve && entry.workers > 0 {
+        process = process.env("ROLES", "none");
+    }
+    if let Some(sockets) = entry.sockets {
+        let name = format!("{}_SOCKETS", service.to_uppercase());
+        process = process.env(&name, sockets.to_string());
+    }
     for (name, value) in &entry.env {
         process = process.env(name, value);
     }
     Ok(process)
 }
 
-fn proxy(mesh: &Mesh, service: &str, instance: &str) -> Process {
+/// What the operators' page links to.
+fn links(mesh: &Mesh) -> String {
+    let tools = [
+        ("Consul", "consul_http", "/ui/"),
+        ("Prometheus", "prometheus", "/targets"),
+        ("Alerts", "alertmanager", "/"),
+        ("Jaeger", "jaeger", "/api/services"),
+        ("Mail", "mail_page", "/"),
+    ];
+    tools
+        .map(|(name, port, path)| format!("{name}=http://127.0.0.1:{}{path}", mesh.port(port)))
+        .join(",")
+}
+
+/// The sockets that an instance of a service holds.
+fn own_sockets(service: &str, entry: &Entry) -> Option<Sockets> {
+    entry.sockets.map(|number| Sockets {
+        service: service.to_owned(),
+        number,
+    })
+}
+
+fn proxy(
+    mesh: &Mesh,
+    service: &str,
+    instance: &str,
+    sockets: impl IntoIterator<Item = Sockets>,
+) -> Process {
     let own = mesh.binary("mesh");
     let state = mesh.state.to_string_lossy();
     let arguments = [
@@ -304,7 +361,13 @@ fn proxy(mesh: &Mesh, service: &str, instance: &str) -> Process {
         "--instance",
         instance,
     ];
-    Process::new(&own, &arguments).after("setup", DONE)
+    let mut process = Process::new(&own, &arguments);
+    for sockets in sockets {
+        process
+            .command
+            .extend(["--sockets".to_owned(), sockets.flag()]);
+    }
+    process.after("setup", DONE)
 }
 
 /// Stores that suites run on: Postgres, and the document store on both of its backends.
@@ -367,6 +430,15 @@ fn file_fingerprint(path: &Path) -> Result<String> {
         "{:016x}",
         random::fingerprint([content.as_slice()])
     ))
+}
+
+/// Changes when a binary does: by its size and time, since reading a gigabyte of them would take longer than the mesh to start.
+fn build_fingerprint(binary: &Path) -> Result<String> {
+    let metadata = fs::metadata(binary);
+    let metadata = metadata.with_context(|| format!("cannot read {}", binary.display()))?;
+    let (time, size) = (metadata.modified()?, metadata.len());
+    let time = time.duration_since(UNIX_EPOCH)?.as_nanos();
+    Ok(format!("{size:x}-{time:x}"))
 }
 
 /// Changes when anything under `consul/` or in the table of services does, so that a running mesh applies it.

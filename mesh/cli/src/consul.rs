@@ -18,9 +18,9 @@ pub struct Consul {
 
 impl Consul {
     /// Makes a client.
-    pub fn new(port: u16, token: String) -> Self {
+    pub fn new(agent: impl Into<Target>, token: String) -> Self {
         Self {
-            target: Target::Port(port),
+            target: agent.into(),
             token,
         }
     }
@@ -153,10 +153,10 @@ impl Consul {
 }
 
 /// Reads a client's token from its file.
-pub fn with_token_file(port: u16, file: &Path) -> Result<Consul> {
+pub fn with_token_file(agent: impl Into<Target>, file: &Path) -> Result<Consul> {
     let token =
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(Consul::new(port, token.trim().to_owned()))
+    Ok(Consul::new(agent, token.trim().to_owned()))
 }
 
 fn merge(target: &mut Value, more: &Value) {

@@ -4,13 +4,15 @@
 //! `x-envoy-*` headers believed, no tracing, answers in plain text) and lets no extension change it. So the gateway binds no
 //! listener itself; one from `consul/ingress/listener.json` takes its place and asks Consul for the same routes and clusters.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use crate::mesh::Mesh;
+use crate::mesh::{self, Mesh};
+use crate::setup;
 use crate::template::{self, Values};
 
 /// Returns the gateway's registration with its listeners.
@@ -23,15 +25,10 @@ pub fn registration(mesh: &Mesh) -> Result<Value> {
     Ok(registration)
 }
 
-/// Returns a listener for each one of the gateway that some service uses: Consul has no routes for the others.
+/// Returns a listener for each one of the gateway that some route uses: Consul has no routes for the others.
 fn listeners(mesh: &Mesh, values: &Values) -> Result<Vec<Value>> {
     let gateway = template::fill(&read(mesh, "api-gateway.json")?, values)?;
-    let table = mesh.table()?;
-    let used = |name: &str| {
-        table
-            .values()
-            .any(|entry| entry.listeners.iter().any(|listener| listener == name))
-    };
+    let used = used_listeners(mesh)?;
     let mut values = values.clone();
     values.insert("tracing_provider".to_owned(), tracing_provider(mesh)?);
     let problems = problems(mesh)?;
@@ -43,17 +40,50 @@ fn listeners(mesh: &Mesh, values: &Values) -> Result<Vec<Value>> {
     let mut listeners = Vec::new();
     for listener in gateway["Listeners"].as_array().into_iter().flatten() {
         let name = listener["Name"].as_str().unwrap_or_default();
-        if used(name) {
+        if used.contains(name) {
             values.insert("listener".to_owned(), json!(name));
             values.insert("listener_port".to_owned(), listener["Port"].clone());
             values.insert(
                 "listener_route".to_owned(),
                 json!(listener["Port"].to_string()),
             ); // Consul names routes by port
-            listeners.push(template::fill(&read(mesh, "listener.json")?, &values)?);
+            let mut listener = template::fill(&read(mesh, "listener.json")?, &values)?;
+            if let Some(folder) = mesh::certificates() {
+                listener["filter_chains"][0]["transport_socket"] = tls(&folder);
+            }
+            listeners.push(listener);
         }
     }
     Ok(listeners)
+}
+
+/// Returns what makes a listener speak TLS, with the certificate of a folder.
+fn tls(folder: &str) -> Value {
+    let file = |name: &str| json!({ "filename": format!("{folder}/{name}") });
+    json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_params": { "tls_minimum_protocol_version": "TLSv1_2" },
+                "tls_certificates": [{ "certificate_chain": file("tls.crt"), "private_key": file("tls.key") }],
+            },
+        },
+    })
+}
+
+/// Returns the names of the listeners that the generated routes are for.
+fn used_listeners(mesh: &Mesh) -> Result<BTreeSet<String>> {
+    let mut used = BTreeSet::new();
+    for file in setup::files(&mesh.checkout.join("consul/routes"), "json") {
+        let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let route: Value = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is no route", file.display()))?;
+        let parents = route["Parents"].as_array().into_iter().flatten();
+        used.extend(parents.filter_map(|parent| parent["SectionName"].as_str().map(str::to_owned)));
+    }
+    Ok(used)
 }
 
 /// Traces at the edge go where those of all sidecars go.

@@ -1,6 +1,5 @@
-//! Files that follow from the services' route tables: ingress routes, intentions, protocols, `OpenAPI` documents.
+//! Files that follow from the services' route tables: ingress routes, intentions, protocols, `OpenAPI` documents, objectives.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -9,21 +8,29 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::mesh;
-use crate::services::{self, Description, Route, Table};
+use crate::priorities::Priorities;
+use crate::services::{self, Description, PUBLIC, Route, Table};
+use crate::{mesh, observe, scaling, ship};
 
 /// Folders of which every JSON file is generated.
-const FOLDERS: &[&str] = &["consul/services", "consul/intentions", "consul/routes"];
+const FOLDERS: &[&str] = &[
+    "consul/services",
+    "consul/intentions",
+    "consul/routes",
+    observe::DASHBOARDS,
+    "deploy/helm/files/dashboards",
+];
 
-type Files = BTreeMap<String, String>;
+/// Contents by path.
+pub type Files = BTreeMap<String, String>;
 
 /// Writes every generated file.
 pub fn run() -> Result<ExitCode> {
     let checkout = mesh::checkout()?;
     let table = services::table(&checkout)?;
     let descriptions = describe(&checkout, &table)?;
-    let changed = differences(&checkout, &descriptions, &table)?;
-    let files = files(&descriptions, &table)?;
+    let files = all(&checkout, &table, &descriptions)?;
+    let changed = differences(&checkout, &files);
     for path in &changed {
         let target = checkout.join(path);
         match files.get(path) {
@@ -62,13 +69,19 @@ pub fn describe(checkout: &Path, table: &Table) -> Result<Vec<Description>> {
         .collect()
 }
 
+/// Returns everything that is generated for a checkout.
+pub fn all(checkout: &Path, table: &Table, descriptions: &[Description]) -> Result<Files> {
+    let mut files = mesh_files(descriptions)?;
+    files.extend(ship::files(checkout, table, descriptions)?);
+    files.insert(
+        scaling::OBJECTS.to_owned(),
+        pretty(&scaling::objects(table, descriptions)?)?,
+    );
+    Ok(files)
+}
+
 /// Returns the paths of generated files that are not what they should be, those that should not exist included.
-pub fn differences(
-    checkout: &Path,
-    descriptions: &[Description],
-    table: &Table,
-) -> Result<Vec<String>> {
-    let files = files(descriptions, table)?;
+pub fn differences(checkout: &Path, files: &Files) -> Vec<String> {
     let mut changed: BTreeSet<_> = files
         .iter()
         .filter(|(path, content)| {
@@ -89,31 +102,27 @@ pub fn differences(
                 && !files.contains_key(path)
         }));
     }
-    Ok(changed.into_iter().collect())
+    changed.into_iter().collect()
 }
 
-/// Returns all generated files by path.
-fn files(descriptions: &[Description], table: &Table) -> Result<Files> {
-    let mut files = Files::new();
+/// Returns the files that the mesh itself is told by, and those that watch it.
+pub fn mesh_files(descriptions: &[Description]) -> Result<Files> {
+    let mut files = observe::files(descriptions)?;
     let priorities = Priorities::of(descriptions);
     for service in descriptions {
         let name = &service.name;
-        let listeners = table
-            .get(name)
-            .map(|entry| entry.listeners.clone())
-            .unwrap_or_default();
-        files.insert(
-            format!("consul/services/{name}.json"),
-            pretty(&defaults(name))?,
-        );
+        for identity in service.identities() {
+            let entry = pretty(&defaults(&identity))?;
+            files.insert(format!("consul/services/{identity}.json"), entry);
+        }
         files.insert(
             format!("consul/intentions/{name}.json"),
             pretty(&intentions(service, descriptions))?,
         );
-        if !service.routes.is_empty() {
+        for listener in service.listeners() {
             files.insert(
-                format!("consul/routes/{name}.json"),
-                pretty(&http_route(service, &listeners, &priorities))?,
+                format!("consul/routes/{}.json", route_name(name, listener)),
+                pretty(&http_route(service, listener, &priorities))?,
             );
         }
         if !service.openapi.is_null() {
@@ -126,7 +135,8 @@ fn files(descriptions: &[Description], table: &Table) -> Result<Files> {
     Ok(files)
 }
 
-fn pretty(value: &Value) -> Result<String> {
+/// Writes JSON as people read it.
+pub fn pretty(value: &Value) -> Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
@@ -142,7 +152,7 @@ fn defaults(name: &str) -> Value {
 }
 
 /// The ingress may use the routes, with every method, so that the service itself answers 405; a caller what its client types use.
-fn intentions(service: &Description, all: &[Description]) -> Value {
+pub fn intentions(service: &Description, all: &[Description]) -> Value {
     let mut sources = Vec::new();
     let paths: BTreeSet<_> = service.routes.iter().map(pattern).collect();
     if !paths.is_empty() {
@@ -162,7 +172,12 @@ fn intentions(service: &Description, all: &[Description]) -> Value {
         let permissions: Vec<_> =
             paths.iter().map(|path| json!({ "Action": "allow", "HTTP": { "PathExact": path, "Methods": ["POST"] } })).collect();
         if !permissions.is_empty() {
-            sources.push(json!({ "Name": caller.name, "Permissions": permissions }));
+            sources.extend(
+                caller
+                    .identities()
+                    .iter()
+                    .map(|identity| json!({ "Name": identity, "Permissions": permissions })),
+            );
         }
     }
     if sources.is_empty() {
@@ -171,19 +186,22 @@ fn intentions(service: &Description, all: &[Description]) -> Value {
     json!({ "Kind": "service-intentions", "Name": service.name, "Sources": sources })
 }
 
-fn http_route(service: &Description, listeners: &[String], priorities: &Priorities) -> Value {
-    let parents: Vec<_> = listeners
-        .iter()
-        .map(
-            |listener| json!({ "Kind": "api-gateway", "Name": "ingress", "SectionName": listener }),
-        )
-        .collect();
+/// Consul has a route for each listener: its parents would all get the same matches.
+fn route_name(service: &str, listener: &str) -> String {
+    if listener == PUBLIC {
+        service.to_owned()
+    } else {
+        format!("{service}-{listener}")
+    }
+}
+
+fn http_route(service: &Description, listener: &str, priorities: &Priorities) -> Value {
     json!({
         "Kind": "http-route",
-        "Name": service.name,
-        "Parents": parents,
+        "Name": route_name(&service.name, listener),
+        "Parents": [{ "Kind": "api-gateway", "Name": "ingress", "SectionName": listener }],
         "Rules": [{
-            "Matches": priorities.matches(service),
+            "Matches": priorities.matches(service, listener),
             "Filters": { "RetryFilter": { "NumRetries": 1, "RetryOnConnectFailure": true } },
             "Services": [{ "Name": service.name }],
         }],
@@ -191,7 +209,7 @@ fn http_route(service: &Description, listeners: &[String], priorities: &Prioriti
 }
 
 /// Returns the regular expression of a route's path; a trailing slash is accepted.
-fn pattern(route: &Route) -> String {
+pub fn pattern(route: &Route) -> String {
     let path = route.template.trim_end_matches('/');
     if path.is_empty() {
         return "/".to_owned();
@@ -219,137 +237,6 @@ fn escape(literal: &str) -> String {
         text.push(character);
         text
     })
-}
-
-/// One way to match requests at the ingress.
-#[derive(Clone, Debug)]
-struct Match {
-    service: String,
-    template: String,
-    method: Option<String>,
-    regex: String,
-}
-
-/// The matches of all services. Consul tries longer expressions first, whatever they mean; where routes of two services overlap, the
-/// more specific one is made the longer one with empty groups.
-struct Priorities(Vec<Match>);
-
-impl Priorities {
-    fn of(descriptions: &[Description]) -> Self {
-        let mut matches: Vec<Match> = Vec::new();
-        for service in descriptions {
-            for route in &service.routes {
-                let regex = pattern(route);
-                let template = route.template.clone();
-                matches.push(Match {
-                    service: service.name.clone(),
-                    template,
-                    method: Some(route.method.clone()),
-                    regex,
-                });
-            }
-        }
-        let mut matches = merge_methods(matches);
-        matches.sort_by(general_first);
-        for index in 0..matches.len() {
-            let (general, rest) = matches.split_at_mut(index);
-            let current = &mut rest[0];
-            let others = general.iter().filter(|other| {
-                other.service != current.service && overlap(&other.template, &current.template)
-            });
-            let longest = others.map(|other| other.regex.len()).max().unwrap_or(0);
-            while current.regex.len() <= longest {
-                current.regex.push_str("(?:)");
-            }
-        }
-        Self(matches)
-    }
-
-    fn matches(&self, service: &Description) -> Vec<Value> {
-        let mut own: Vec<_> = self
-            .0
-            .iter()
-            .filter(|entry| entry.service == service.name)
-            .collect();
-        own.sort_by(|one, other| {
-            (&one.template, &one.method).cmp(&(&other.template, &other.method))
-        });
-        let path = |entry: &Match| json!({ "Match": "regex", "Value": entry.regex });
-        own.into_iter()
-            .map(|entry| match &entry.method {
-                Some(method) => json!({ "Method": method, "Path": path(entry) }),
-                None => json!({ "Path": path(entry) }),
-            })
-            .collect()
-    }
-}
-
-/// A path that one service has alone is matched with every method. Where several have it, each takes its own methods, and the first
-/// by name the rest.
-fn merge_methods(matches: Vec<Match>) -> Vec<Match> {
-    let mut owners: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for entry in &matches {
-        owners
-            .entry(entry.regex.clone())
-            .or_default()
-            .insert(entry.service.clone());
-    }
-    let mut merged: BTreeMap<(String, String, Option<String>), Match> = BTreeMap::new();
-    for entry in matches {
-        let services = &owners[&entry.regex];
-        let first = services.first() == Some(&entry.service);
-        let open = Match {
-            method: None,
-            ..entry.clone()
-        };
-        if services.len() > 1 {
-            merged.insert(
-                (
-                    entry.service.clone(),
-                    entry.regex.clone(),
-                    entry.method.clone(),
-                ),
-                entry,
-            );
-        }
-        if services.len() == 1 || first {
-            merged.insert((open.service.clone(), open.regex.clone(), None), open);
-        }
-    }
-    merged.into_values().collect()
-}
-
-fn general_first(one: &Match, other: &Match) -> Ordering {
-    let rank = |entry: &Match| {
-        let segments = entry.template.trim_end_matches('/').split('/');
-        let ranks: Vec<_> = segments
-            .map(|segment| u8::from(!segment.starts_with('{')))
-            .collect();
-        (
-            ranks,
-            entry.method.is_some(),
-            entry.template.clone(),
-            entry.service.clone(),
-        )
-    };
-    rank(one).cmp(&rank(other))
-}
-
-fn overlap(one: &str, other: &str) -> bool {
-    let segments = |template: &str| {
-        template
-            .trim_end_matches('/')
-            .split('/')
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    let (one, other) = (segments(one), segments(other));
-    let open = |segment: &str| segment.starts_with('{');
-    one.len() == other.len()
-        && one
-            .iter()
-            .zip(&other)
-            .all(|(a, b)| a == b || open(a) || open(b))
 }
 
 #[cfg(test)]
@@ -381,7 +268,7 @@ mod tests {
         let priorities = Priorities::of(&all);
 
         let length = |index: usize| {
-            priorities.matches(&all[index])[0]["Path"]["Value"]
+            priorities.matches(&all[index], PUBLIC)[0]["Path"]["Value"]
                 .as_str()
                 .unwrap()
                 .len()
@@ -398,8 +285,8 @@ mod tests {
 
         let priorities = Priorities::of(&all);
 
-        assert_eq!(priorities.matches(&all[0]).len(), 1);
-        let first = priorities.matches(&all[1]);
+        assert_eq!(priorities.matches(&all[0], PUBLIC).len(), 1);
+        let first = priorities.matches(&all[1], PUBLIC);
         assert_eq!(
             (
                 first.len(),
@@ -410,12 +297,54 @@ mod tests {
         );
         let open = first[0]["Path"]["Value"].as_str().unwrap().len();
         assert!(
-            priorities.matches(&all[0])[0]["Path"]["Value"]
+            priorities.matches(&all[0], PUBLIC)[0]["Path"]["Value"]
                 .as_str()
                 .unwrap()
                 .len()
                 > open
         );
+    }
+
+    #[test]
+    fn s2_69_paths_of_two_listeners_do_not_meet() {
+        let mut registry = service("registry", &[("POST", "/register"), ("GET", "/registry")]);
+        registry.routes[0].listener = "registry".to_owned();
+        let all = [service("users", &[("POST", "/register")]), registry];
+
+        let files = mesh_files(&all).unwrap();
+
+        let matches = |name: &str| {
+            let path = format!("consul/routes/{name}.json");
+            let route: Value = serde_json::from_str(&files[&path]).unwrap();
+            let section = route["Parents"][0]["SectionName"].clone();
+            (section, route["Rules"][0]["Matches"].clone())
+        };
+        let regex = |path: &str| json!([{ "Path": { "Match": "regex", "Value": path } }]);
+        assert_eq!(matches("users"), (json!("public"), regex("/register/?")));
+        let own = (json!("registry"), regex("/register/?"));
+        assert_eq!(matches("registry-registry"), own);
+        assert_eq!(matches("registry"), (json!("public"), regex("/registry/?")));
+    }
+
+    #[test]
+    fn d15_a_socket_and_a_page_share_a_path() {
+        let page = service("portal", &[("GET", "/")]);
+        let mut sockets = service("live", &[("GET", "/"), ("GET", "/ws/reviews")]);
+        for route in &mut sockets.routes {
+            route.socket = true;
+        }
+        let all = [sockets, page];
+
+        let priorities = Priorities::of(&all);
+
+        let page = priorities.matches(&all[1], PUBLIC);
+        let path = |value: &str| json!({ "Match": "regex", "Value": value });
+        assert_eq!(page, [json!({ "Path": path("/") })]);
+        let sockets = priorities.matches(&all[0], PUBLIC);
+        assert_eq!(sockets[0]["Headers"][0]["Name"], "upgrade");
+        // Consul tries the longer expression first.
+        assert_eq!(sockets[0]["Path"], path("/(?:)"));
+        assert!(sockets[1]["Headers"].is_null());
     }
 
     #[test]
@@ -439,15 +368,14 @@ mod tests {
     #[test]
     fn a_changed_route_shows_in_every_file_that_follows_from_it() {
         let checkout = std::env::temp_dir().join(format!("plaza-generate-{}", std::process::id()));
-        let table: Table = toml::from_str("[users]").unwrap();
         let before = [service("users", &[("GET", "/users/{name}")])];
-        for (path, content) in files(&before, &table).unwrap() {
+        for (path, content) in mesh_files(&before).unwrap() {
             fs::create_dir_all(checkout.join(&path).parent().unwrap()).unwrap();
             fs::write(checkout.join(path), content).unwrap();
         }
-        let unchanged = differences(&checkout, &before, &table).unwrap();
+        let unchanged = differences(&checkout, &mesh_files(&before).unwrap());
         let after = [service("users", &[("GET", "/people/{name}")])];
-        let changed = differences(&checkout, &after, &table).unwrap();
+        let changed = differences(&checkout, &mesh_files(&after).unwrap());
         fs::remove_dir_all(&checkout).unwrap();
         assert!(unchanged.is_empty(), "{unchanged:?}");
         for kind in ["intentions", "routes"] {

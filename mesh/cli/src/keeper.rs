@@ -21,13 +21,13 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Returns the file with the targets.
 pub fn file(mesh: &Mesh) -> PathBuf {
-    mesh.state.join("targets.json")
+    mesh.state.join("monitoring/targets.json")
 }
 
 /// Works until it is ended.
 pub fn run(mesh: &Mesh) -> Result<ExitCode> {
     let consul = consul::with_token_file(
-        mesh.port("consul_http"),
+        mesh.target("consul_http"),
         &mesh.secrets()?.path("prometheus"),
     )?;
     loop {

@@ -11,34 +11,47 @@ mod agent;
 mod check;
 mod compose;
 mod consul;
+mod container;
+mod dead_letters;
+mod demo;
 mod down;
 mod edge;
 mod generate;
-mod http;
+#[cfg(test)]
+mod guides;
 mod keeper;
+mod limits;
 mod logs;
+mod measure;
 mod mesh;
+mod observe;
 mod ports;
+mod priorities;
 mod processes;
 mod progress;
 mod proxy;
 mod random;
 mod ready;
+mod scaling;
 mod secrets;
 mod services;
 mod setup;
+mod ship;
+mod starts;
 mod status;
 mod supervisor;
 mod template;
 mod test;
 mod tools;
 mod up;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use loopback as http;
 
 use crate::mesh::Mesh;
 
@@ -60,15 +73,28 @@ enum Command {
     Status(status::Options),
     /// Shows what processes wrote.
     Logs(logs::Options),
+    /// Tells what became of one request, in one timeline, and why.
+    Why(why::Options),
+    /// Shows what consumers of events could not handle, and sends it again.
+    DeadLetters(dead_letters::Options),
     /// Writes the files that follow from the services' route tables.
     Generate,
     /// Runs what a reviewer would run: format, lints, docs, dependency rules, generated files.
     Check,
+    /// Sends load on all products at a fixed rate, checks every answer, and reports.
+    #[command(disable_help_flag = true)]
+    Load(measure::Options),
+    /// Measures what is claimed about speed and memory.
+    #[command(disable_help_flag = true)]
+    Bench(measure::Options),
     /// Runs every test there is, on a mesh of its own.
     Test(test::Options),
     /// Applies settings to a running Consul (started by the supervisor).
     #[command(hide = true)]
     Setup(Internal),
+    /// What containers run (see `docker-compose.yml`).
+    #[command(hide = true, subcommand)]
+    Container(container::Command),
     /// Becomes the Consul agent (started by the supervisor).
     #[command(hide = true)]
     Agent(Internal),
@@ -89,6 +115,7 @@ struct Internal {
 }
 
 fn main() -> ExitCode {
+    limits::raise_open_files();
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
@@ -104,10 +131,15 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Down(options) => down::run(&options),
         Command::Status(options) => status::run(&options),
         Command::Logs(options) => logs::run(&options),
+        Command::Why(options) => why::run(&options),
+        Command::DeadLetters(options) => dead_letters::run(&options),
         Command::Generate => generate::run(),
         Command::Check => check::run(),
+        Command::Load(options) => measure::load(&options),
+        Command::Bench(options) => measure::bench(&options),
         Command::Test(options) => test::run(&options),
         Command::Setup(internal) => setup::run(&Mesh::load(&internal.state)?),
+        Command::Container(command) => container::run(&command),
         Command::Agent(internal) => agent::run(&Mesh::load(&internal.state)?),
         Command::Keeper(internal) => keeper::run(&Mesh::load(&internal.state)?),
         Command::Proxy(options) => proxy::run(&options),

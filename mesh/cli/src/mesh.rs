@@ -10,14 +10,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::http::Target;
+use crate::observe::mails;
 use crate::ports::{self, Ports};
 use crate::secrets::{self, Secrets};
-use crate::services::{self, Table};
+use crate::services::{self, Purpose, Table};
 use crate::template::Values;
 use crate::{random, tools};
 
 /// The environment variable by which every process of a mesh can be found.
 pub const MARK: &str = "PLAZA_MESH_DIR";
+
+/// Where everything listens, unless somebody says otherwise.
+const LOOPBACK: &str = "127.0.0.1";
 
 /// One mesh.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +36,9 @@ pub struct Mesh {
     pub run: PathBuf,
     /// Ports by what listens there.
     pub ports: Ports,
+    /// Hosts by what listens there: this machine, unless said otherwise.
+    #[serde(default)]
+    pub hosts: BTreeMap<String, String>,
     /// Whether the services are optimised builds.
     pub release: bool,
     /// Where the programs are.
@@ -52,6 +59,7 @@ impl Mesh {
             state,
             run,
             ports,
+            hosts: BTreeMap::new(),
             release,
             programs,
         })
@@ -124,6 +132,16 @@ impl Mesh {
         self.ports.get(name).copied().unwrap_or_default()
     }
 
+    /// Returns the host where something listens, by the name of its port.
+    pub fn host(&self, name: &str) -> &str {
+        self.hosts.get(name).map_or(LOOPBACK, String::as_str)
+    }
+
+    /// Returns where something listens, by the name of its port.
+    pub fn target(&self, name: &str) -> Target {
+        Target::Host(self.host(name).to_owned(), self.port(name))
+    }
+
     /// Returns a program's path.
     pub fn program(&self, name: &str) -> Result<&Path> {
         self.programs
@@ -153,11 +171,14 @@ impl Mesh {
         for (name, port) in &self.ports {
             values.insert(format!("port.{name}"), json!(port));
             values.insert(format!("text.{name}"), json!(port.to_string()));
+            values.insert(format!("host.{name}"), json!(self.host(name)));
         }
+        values.insert("host.agent".to_owned(), json!(self.host("agent")));
         let secrets = self.secrets()?;
         for name in ["gossip", "management", "agent", "dns", "redis", "rabbitmq"] {
             values.insert(format!("secret.{name}"), json!(secrets.get(name)?));
         }
+        mails::catcher(self.host("mail"), self.port("mail"), &mut values);
         values.insert("state".to_owned(), json!(self.state));
         values.insert("run".to_owned(), json!(self.run));
         values.insert("bind".to_owned(), json!(bind_address()));
@@ -182,11 +203,15 @@ impl Mesh {
             "consul": http("consul_http"),
             "consul_dns": plain("consul_dns"),
             "prometheus": http("prometheus"),
+            "autoscaler": http("autoscaler"),
+            "alertmanager": http("alertmanager"),
             "jaeger": http("jaeger"),
             "otlp": http("otlp"),
             "consul_grpc": http("consul_grpc"),
             "redis": format!("redis://:{}@127.0.0.1:{}/0", self.secrets()?.get("redis")?, self.port("redis")),
             "rabbitmq": self.broker(&format!("127.0.0.1:{}", self.port("rabbitmq")))?,
+            "mail": format!("smtp://{}", plain("mail")),
+            "mail_page": http("mail_page"),
             "documents": format!("mongodb://127.0.0.1:{}/", self.port("documents")),
             "process_compose": self.run.join("supervisor.sock"),
         }))
@@ -201,8 +226,9 @@ impl Mesh {
     fn tokens(&self) -> Result<Value> {
         let secrets = self.secrets()?;
         let mut services = BTreeMap::new();
-        for name in self.table()?.keys() {
-            services.insert(name.clone(), secrets.get(&Self::token_name(name))?);
+        for name in services::identities(&self.table()?) {
+            let token = secrets.get(&Self::token_name(&name))?;
+            services.insert(name, token);
         }
         Ok(
             json!({ "management": secrets.get("management")?, "anonymous": "", "services": services }),
@@ -213,18 +239,31 @@ impl Mesh {
         let mut files = serde_json::Map::new();
         for (name, entry) in &self.table()? {
             let instances = services::instances(name, entry);
+            let workers = Purpose::Work.instances(name, entry);
             files.insert(
                 name.clone(),
-                json!({ "binary": self.binary(name), "instances": instances }),
+                json!({ "binary": self.binary(name), "instances": instances, "workers": workers }),
             );
         }
         Ok(Value::Object(files))
     }
 }
 
+/// Returns the address at which the rest of the mesh reaches what this process starts.
+pub fn own_address() -> String {
+    std::env::var("ADVERTISE_ADDR").unwrap_or_else(|_| LOOPBACK.to_owned())
+}
+
+/// Returns the folder with `tls.crt` and `tls.key` of the ingress, as its Envoy sees it; without one it speaks plain HTTP.
+pub fn certificates() -> Option<String> {
+    std::env::var("PLAZA_TLS")
+        .ok()
+        .filter(|folder| !folder.is_empty())
+}
+
 /// Returns the address that the ingress listens on: loopback, unless the person says otherwise.
 pub fn bind_address() -> String {
-    std::env::var("PLAZA_BIND").unwrap_or_else(|_| "127.0.0.1".to_owned())
+    std::env::var("PLAZA_BIND").unwrap_or_else(|_| LOOPBACK.to_owned())
 }
 
 /// Finds the checkout: cargo names it, else it is above the current folder.

@@ -21,6 +21,8 @@ const DEVELOPMENT: &[(&str, u16)] = &[
     ("consul_serf", 8301),
     ("consul_server", 8300),
     ("prometheus", 9090),
+    ("autoscaler", 9095),
+    ("alertmanager", 9093),
     ("jaeger", 16686),
     ("jaeger_admin", 14269),
     ("otlp", 4317),
@@ -29,6 +31,8 @@ const DEVELOPMENT: &[(&str, u16)] = &[
     ("rabbitmq", 5690),
     ("rabbitmq_nodes", 5691),
     ("rabbitmq_names", 5692),
+    ("mail", 1025),
+    ("mail_page", 8025),
     ("sidecar_min", 21000),
     ("sidecar_max", 21255),
 ];

@@ -1,7 +1,8 @@
 //! Becomes one Envoy: waits until Consul knows the proxy, takes Consul's bootstrap, hardens it and executes Envoy.
 //!
 //! Consul's bootstrap is kept but for this: the admin interface moves from a port to a unix socket, metrics and readiness alone
-//! get a loopback port (registered as the service `envoy`, where Prometheus finds it), connections and heap have a limit.
+//! get a loopback port (registered as the service `envoy`, where Prometheus finds it), connections and heap have a limit, and
+//! clusters of services that hold sockets have room for them.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -14,7 +15,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::consul::{self, Consul};
-use crate::mesh::Mesh;
+use crate::limits::{self, Sockets};
+use crate::mesh::{self, Mesh};
 use crate::{ports, secrets};
 
 /// How a proxy is started.
@@ -29,11 +31,17 @@ pub struct Options {
     /// The service instance beside which the proxy runs.
     #[arg(long)]
     instance: String,
+    /// A service behind this proxy that holds so many sockets.
+    #[arg(long, value_name = "NAME=NUMBER", value_parser = limits::sockets)]
+    sockets: Vec<Sockets>,
+    /// How many percent of requests are traced; the ingress decides it for all that follow.
+    #[arg(long, env = "TRACE_PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(0..=100))]
+    trace_percent: u8,
 }
 
-/// Downstream connections that one Envoy accepts.
+/// Downstream connections that one Envoy accepts, beside sockets.
 const MAX_CONNECTIONS: u32 = 10_000;
-/// Bytes of heap at which Envoy first drops idle memory and then refuses requests.
+/// Bytes of heap at which Envoy first drops idle memory and then refuses requests, beside what sockets take.
 const MAX_HEAP: u64 = 512 * 1024 * 1024;
 
 impl Options {
@@ -65,15 +73,15 @@ impl Options {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let mesh = Mesh::load(&options.state)?;
     let token_file = options.token_file(&mesh)?;
-    wait(
-        &consul::with_token_file(mesh.port("consul_http"), &token_file)?,
-        &options.proxy_id(),
-    );
+    let consul = consul::with_token_file(mesh.target("consul_http"), &token_file)?;
+    wait(&consul, &options.proxy_id());
     let metrics_port = ports::any_free()?;
     let folder = mesh.run.join(&options.instance);
     secrets::private_folder(&folder)?;
     let mut bootstrap = bootstrap(options, &mesh, &token_file)?;
     harden(&mut bootstrap, &folder.join("admin.sock"), metrics_port);
+    limit(&mut bootstrap, options, &mesh, &consul)?;
+    tracing_share(&mut bootstrap, options.trace_percent);
     let files = folder_of_files(&mesh)?;
     let registration = metrics_registration(options, metrics_port);
     secrets::write_private(
@@ -128,11 +136,8 @@ fn bootstrap(options: &Options, mesh: &Mesh, token_file: &Path) -> Result<Value>
         "-admin-bind",
         "127.0.0.1:1",
     ]);
-    command.arg(format!(
-        "-http-addr=http://127.0.0.1:{}",
-        mesh.port("consul_http")
-    ));
-    command.arg(format!("-grpc-addr=127.0.0.1:{}", mesh.port("consul_grpc")));
+    command.arg(format!("-http-addr=http://{}", mesh.target("consul_http")));
+    command.arg(format!("-grpc-addr={}", mesh.target("consul_grpc")));
     command.arg(format!("-token-file={}", token_file.display()));
     if options.is_gateway() {
         command
@@ -156,13 +161,38 @@ fn bootstrap(options: &Options, mesh: &Mesh, token_file: &Path) -> Result<Value>
     serde_json::from_slice(&output.stdout).context("Consul's bootstrap is not JSON")
 }
 
+/// Says which share of requests is traced, and lets operators change it while the proxy runs.
+fn tracing_share(bootstrap: &mut Value, percent: u8) {
+    let share = json!({ "tracing.random_sampling": percent });
+    limits::push_layer(
+        bootstrap,
+        json!({ "name": "tracing", "static_layer": share }),
+    );
+    // The last layer wins.
+    limits::push_layer(bootstrap, json!({ "name": "operators", "admin_layer": {} }));
+}
+
 /// Changes the bootstrap as the module's head says.
 fn harden(bootstrap: &mut Value, admin: &Path, metrics_port: u16) {
     bootstrap["admin"]["address"] = json!({ "pipe": { "path": admin, "mode": 0o600 } });
     let resources = &mut bootstrap["static_resources"];
     push(&mut resources["clusters"], admin_cluster(admin));
     push(&mut resources["listeners"], metrics_listener(metrics_port));
-    bootstrap["overload_manager"] = overload_manager();
+}
+
+/// Sets limits, with room for the sockets that pass through this proxy.
+fn limit(bootstrap: &mut Value, options: &Options, mesh: &Mesh, consul: &Consul) -> Result<()> {
+    for sockets in &options.sockets {
+        let cluster = if options.is_gateway() {
+            limits::cluster(mesh, consul, &sockets.service)?
+        } else {
+            "local_app".to_owned()
+        };
+        limits::raise_cluster(bootstrap, &cluster, sockets.number);
+    }
+    let (connections, heap) = limits::room(&options.sockets);
+    bootstrap["overload_manager"] = overload_manager(connections, heap);
+    Ok(())
 }
 
 fn push(list: &mut Value, item: Value) {
@@ -201,7 +231,7 @@ fn metrics_listener(port: u16) -> Value {
     });
     json!({
         "name": "metrics",
-        "address": { "socket_address": { "address": "127.0.0.1", "port_value": port } },
+        "address": { "socket_address": { "address": mesh::own_address(), "port_value": port } },
         "ignore_global_conn_limit": true,
         "filter_chains": [{ "filters": [{
             "name": "envoy.filters.network.http_connection_manager",
@@ -215,7 +245,7 @@ fn metrics_listener(port: u16) -> Value {
     })
 }
 
-fn overload_manager() -> Value {
+fn overload_manager(sockets: u32, heap_of_sockets: u64) -> Value {
     let heap = |action: &str, share: f64| {
         json!({
             "name": action,
@@ -229,14 +259,14 @@ fn overload_manager() -> Value {
                 "name": "envoy.resource_monitors.fixed_heap",
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
-                    "max_heap_size_bytes": MAX_HEAP,
+                    "max_heap_size_bytes": MAX_HEAP + heap_of_sockets,
                 },
             },
             {
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                    "max_active_downstream_connections": MAX_CONNECTIONS,
+                    "max_active_downstream_connections": MAX_CONNECTIONS + sockets,
                 },
             },
         ],
@@ -259,17 +289,18 @@ fn folder_of_files(mesh: &Mesh) -> Result<PathBuf> {
 fn metrics_consul(mesh: &Mesh) -> Result<Consul> {
     let secrets = mesh.secrets()?;
     secrets.get("envoy")?;
-    consul::with_token_file(mesh.port("consul_http"), &secrets.path("envoy"))
+    consul::with_token_file(mesh.target("consul_http"), &secrets.path("envoy"))
 }
 
 fn metrics_registration(options: &Options, port: u16) -> Value {
+    let own = mesh::own_address();
     json!({
         "ID": format!("envoy-{}", options.instance),
         "Name": "envoy",
-        "Address": "127.0.0.1",
+        "Address": own,
         "Port": port,
         "Meta": { "proxy": options.proxy_id(), "service": options.service, "metrics_port": port.to_string() },
-        "Check": { "Name": "ready", "HTTP": format!("http://127.0.0.1:{port}/ready"), "Interval": "5s", "Timeout": "1s" },
+        "Check": { "Name": "ready", "HTTP": format!("http://{own}:{port}/ready"), "Interval": "5s", "Timeout": "1s" },
     })
 }
 
@@ -291,6 +322,17 @@ pub fn register_lost(mesh: &Mesh, services: &Value) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operators_overrule_the_share_of_traces() {
+        let mut bootstrap = json!({});
+
+        tracing_share(&mut bootstrap, 10);
+
+        let layers = &bootstrap["layered_runtime"]["layers"];
+        assert_eq!(layers[0]["static_layer"]["tracing.random_sampling"], 10);
+        assert!(layers[1]["admin_layer"].is_object());
+    }
 
     #[test]
     fn the_admin_interface_has_no_port() {

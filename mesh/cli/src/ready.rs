@@ -14,7 +14,7 @@ use crate::logs;
 use crate::mesh::Mesh;
 use crate::ports;
 use crate::progress::Step;
-use crate::services::{self, Description, Table};
+use crate::services::{self, Description, PUBLIC, Purpose, Table};
 use crate::supervisor::{Process, Supervisor};
 
 /// Set when a person or a machine asks this program to end.
@@ -22,15 +22,21 @@ pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// How long a mesh may take until every service answers.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// How long nothing may be missing before a mesh that was not whole counts as up: proxies hear of the last changes.
+const SETTLED: Duration = Duration::from_secs(1);
 /// How often a process may be started again before that counts as failure.
 const MANY_RESTARTS: u32 = 6;
+/// The method by which services follow keys and logged-out tokens.
+const TOKENS: &str = "/plaza.users.v1.Tokens/Watch";
 /// Programs that listen on a port of their own.
 const LISTENERS: &[(&str, &str)] = &[
     ("redis", "redis"),
     ("documents", "documents"),
     ("rabbitmq", "rabbitmq"),
+    ("mail", "mail"),
     ("jaeger", "otlp"),
     ("prometheus", "prometheus"),
+    ("alertmanager", "alertmanager"),
     ("consul", "consul_http"),
 ];
 
@@ -69,12 +75,20 @@ pub fn wait(mesh: &Mesh, descriptions: &[Description]) -> Result<()> {
     };
     let before = watch.restarts()?;
     let deadline = Instant::now() + PATIENCE;
+    // A mesh that is whole at the first look needs no time to settle.
+    let (mut whole_since, mut settle) = (None, Duration::ZERO);
     loop {
         let processes = watch.processes()?;
-        let Some(missing) = watch.missing(&processes) else {
-            break;
-        };
+        let missing = watch.missing(&processes);
         stop_when_interrupted()?;
+        let Some(missing) = missing else {
+            if whole_since.get_or_insert_with(Instant::now).elapsed() >= settle {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            continue;
+        };
+        (whole_since, settle) = (None, SETTLED);
         step.note(&missing.why);
         fail_when_ending_again(mesh, &processes, &before)?;
         if Instant::now() > deadline {
@@ -145,8 +159,10 @@ impl Watch<'_> {
     fn missing(&self, processes: &[Process]) -> Option<Missing> {
         unapplied(processes)
             .or_else(|| self.silent_program())
+            .or_else(|| self.unknown_instance())
             .or_else(|| self.unhealthy_service())
             .or_else(|| self.closed_upstream())
+            .or_else(|| self.unhearing_service())
             .or_else(|| self.unanswered_service())
     }
 
@@ -156,9 +172,31 @@ impl Watch<'_> {
         Some(missing(*process, format!("{process} does not listen")))
     }
 
+    /// Looks for an instance that the agent does not know. After a crash of Consul the catalogue still has all of them, until the
+    /// agent, which begins without any, takes those away that have not come again.
+    fn unknown_instance(&self) -> Option<Missing> {
+        let known = self.consul.read("/v1/agent/services").unwrap_or_default();
+        let mut instances = self.table.iter().flat_map(|(service, entry)| {
+            let purposes = services::purposes(entry).iter();
+            purposes.flat_map(move |purpose| purpose.instances(service, entry))
+        });
+        let unknown = instances.find(|instance| {
+            let sidecar = format!("{instance}-sidecar-proxy");
+            known[instance.as_str()].is_null() || known[sidecar.as_str()].is_null()
+        })?;
+        let why = format!("{unknown} is not registered with Consul");
+        Some(missing(unknown, why))
+    }
+
     fn unhealthy_service(&self) -> Option<Missing> {
-        self.table.iter().find_map(|(service, entry)| {
-            let wanted = usize::from(entry.instances);
+        let kinds = self.table.iter().flat_map(|(service, entry)| {
+            let kind = move |purpose: &Purpose| {
+                let wanted = purpose.instances(service, entry).len();
+                (purpose.identity(service), wanted)
+            };
+            services::purposes(entry).iter().map(kind)
+        });
+        kinds.into_iter().find_map(|(service, wanted)| {
             let path = format!("/v1/health/connect/{service}?passing=true");
             let healthy = self.consul.read(&path).ok();
             let found = healthy
@@ -177,7 +215,10 @@ impl Watch<'_> {
     fn closed_upstream(&self) -> Option<Missing> {
         self.descriptions.iter().find_map(|service| {
             let entry = self.table.get(&service.name)?;
-            let instances = services::instances(&service.name, entry);
+            let instances = services::purposes(entry)
+                .iter()
+                .flat_map(|purpose| purpose.instances(&service.name, entry));
+            let instances: Vec<_> = instances.collect();
             let pairs = instances
                 .iter()
                 .flat_map(|instance| service.calls.iter().map(move |call| (instance, call)));
@@ -196,6 +237,24 @@ impl Watch<'_> {
         })
     }
 
+    /// Looks for an instance that cannot check tokens yet: it would refuse whoever is signed in.
+    fn unhearing_service(&self) -> Option<Missing> {
+        let mut checks_tokens = self.descriptions.iter().filter(|service| {
+            let mut calls = service.calls.iter();
+            calls.any(|call| call.path == TOKENS)
+        });
+        checks_tokens.find_map(|service| {
+            let name = &service.name;
+            let path = format!("/v1/health/service/{name}?passing=true");
+            let healthy = self.consul.read(&path).ok()?;
+            let mut instances = healthy.as_array()?.iter().map(|entry| &entry["Service"]);
+            let deaf = instances.find(|instance| !hears_of_tokens(instance))?;
+            let id = deaf["ID"].as_str().unwrap_or(name);
+            let why = format!("{id} cannot check tokens yet: it hears nothing from users");
+            Some(missing(id, why))
+        })
+    }
+
     fn unanswered_service(&self) -> Option<Missing> {
         self.descriptions.iter().find_map(|service| {
             let why = self.unanswered(service)?;
@@ -207,14 +266,17 @@ impl Watch<'_> {
         })
     }
 
-    /// Returns why a service does not answer through the ingress, or nothing when it does.
+    /// Returns why a service does not answer through the ingress, or nothing when it does on every listener it has.
     fn unanswered(&self, service: &Description) -> Option<String> {
-        let path = probe_path(service)?;
-        match http::get(&Target::Port(self.mesh.port("ingress")), &path) {
-            Ok(answer) if is_from_service(&answer) => None,
-            Ok(answer) => Some(format!("GET {path} is answered {}", answer.status)),
-            Err(error) => Some(format!("GET {path}: {error}")),
-        }
+        service.listeners().into_iter().find_map(|listener| {
+            let path = probe_path(service, listener)?;
+            let port = self.mesh.port(listener_port(listener));
+            match http::get(&Target::Port(port), &path) {
+                Ok(answer) if is_from_service(&answer) => None,
+                Ok(answer) => Some(format!("GET :{port}{path} is answered {}", answer.status)),
+                Err(error) => Some(format!("GET :{port}{path}: {error}")),
+            }
+        })
     }
 }
 
@@ -224,15 +286,39 @@ fn unapplied(processes: &[Process]) -> Option<Missing> {
     (!applied).then(|| missing("setup", "Consul does not have its settings"))
 }
 
+/// Returns whether an instance has its copy of keys and logged-out tokens, by its own metrics.
+fn hears_of_tokens(instance: &Value) -> bool {
+    let port = instance["Meta"]["admin_port"].as_str();
+    let port = port.and_then(|port| port.parse::<u16>().ok());
+    let answer = port.map(|port| http::get(&Target::Port(port), "/metrics"));
+    matches!(answer, Some(Ok(metrics)) if is_connected(&metrics.text()))
+}
+
+fn is_connected(metrics: &str) -> bool {
+    let mut lines = metrics.lines();
+    lines.any(|line| line.starts_with("tokens_stream_connected") && line.ends_with(" 1"))
+}
+
 /// Tells a service's answer from one that a proxy made: refused by an intention, no route, nobody there.
 fn is_from_service(answer: &http::Answer) -> bool {
     let passed_on = answer.header("x-envoy-upstream-service-time").is_some();
     passed_on && answer.status < 500 && answer.status != 403
 }
 
-/// Returns a path that the service answers to GET, the simplest one it has.
-pub fn probe_path(service: &Description) -> Option<String> {
-    let routes = service.routes.iter().filter(|route| route.method == "GET");
+/// Returns the name of an ingress listener's port.
+fn listener_port(listener: &str) -> &str {
+    if listener == PUBLIC {
+        "ingress"
+    } else {
+        listener
+    }
+}
+
+/// Returns a path that the service answers to GET on a listener, the simplest one it has.
+pub fn probe_path(service: &Description, listener: &str) -> Option<String> {
+    let routes = service
+        .routes_on(listener)
+        .filter(|route| route.method == "GET");
     let route = routes.min_by_key(|route| (route.params.len(), route.template.len()))?;
     let mut path = route.template.clone();
     for (name, kind) in &route.params {
@@ -249,6 +335,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_a_stream_that_was_heard_counts() {
+        assert!(is_connected(
+            "# TYPE tokens_stream_connected gauge\ntokens_stream_connected 1\n"
+        ));
+        assert!(!is_connected("tokens_stream_connected 0\n"));
+        assert!(!is_connected(
+            "# TYPE tokens_stream_connected gauge\nother 1\n"
+        ));
+    }
+
+    #[test]
     fn the_probe_takes_the_simplest_route_and_fills_it() {
         let service: Description = serde_json::from_value(json!({
             "name": "users",
@@ -258,6 +355,7 @@ mod tests {
             ],
         }))
         .unwrap();
-        assert_eq!(probe_path(&service).as_deref(), Some("/users/1/x"));
+        assert_eq!(probe_path(&service, PUBLIC).as_deref(), Some("/users/1/x"));
+        assert_eq!(probe_path(&service, "registry"), None);
     }
 }

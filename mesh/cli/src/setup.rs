@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::consul::Consul;
 use crate::mesh::Mesh;
-use crate::{edge, random, template};
+use crate::{edge, random, scaling, services, template};
 
 /// Kinds of config entry of which only ours may exist.
 const OWNED: &[&str] = &["http-route", "service-intentions", "service-defaults"];
@@ -26,7 +26,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Applies everything.
 pub fn run(mesh: &Mesh) -> Result<ExitCode> {
-    let consul = Consul::new(mesh.port("consul_http"), mesh.secrets()?.get("management")?);
+    let consul = Consul::new(
+        mesh.target("consul_http"),
+        mesh.secrets()?.get("management")?,
+    );
     consul.wait(PATIENCE)?;
     let folder = mesh.checkout.join("consul");
     policies(&consul, &folder.join("policies"))?;
@@ -57,16 +60,21 @@ fn tokens(consul: &Consul, mesh: &Mesh) -> Result<()> {
             &json!({ "Policies": [{ "Name": name }] }),
         )?;
     }
-    for name in mesh.table()?.keys() {
-        let secret = secrets.get(&Mesh::token_name(name))?;
-        put_token(
-            consul,
-            &secret,
-            name,
-            &json!({ "ServiceIdentities": [{ "ServiceName": name }] }),
-        )?;
+    for name in services::identities(&mesh.table()?) {
+        let secret = secrets.get(&Mesh::token_name(&name))?;
+        put_token(consul, &secret, &name, &rights(mesh, &name))?;
     }
     Ok(())
+}
+
+/// Returns what a service's token may do: be that service and, if there is a policy of its name, what that says.
+fn rights(mesh: &Mesh, service: &str) -> Value {
+    let mut rights = json!({ "ServiceIdentities": [{ "ServiceName": service }] });
+    let policy = format!("consul/policies/{service}.hcl");
+    if mesh.checkout.join(policy).is_file() {
+        rights["Policies"] = json!([{ "Name": service }]);
+    }
+    rights
 }
 
 fn put_token(consul: &Consul, secret: &str, name: &str, rights: &Value) -> Result<()> {
@@ -114,7 +122,10 @@ fn read_entry(mesh: &Mesh, file: &Path) -> Result<Value> {
 
 /// Registers what cannot register itself, once Consul answers.
 pub fn register_infrastructure(mesh: &Mesh) -> Result<()> {
-    let consul = Consul::new(mesh.port("consul_http"), mesh.secrets()?.get("management")?);
+    let consul = Consul::new(
+        mesh.target("consul_http"),
+        mesh.secrets()?.get("management")?,
+    );
     consul.wait(PATIENCE)?;
     infrastructure(&consul, mesh, &mesh.checkout.join("consul"))
 }
@@ -130,10 +141,14 @@ fn infrastructure(consul: &Consul, mesh: &Mesh, folder: &Path) -> Result<()> {
     {
         consul.register(service)?;
     }
+    if scaling::plan_file(mesh).is_file() {
+        consul.register(&scaling::registration(mesh))?;
+    }
     consul.register(&edge::registration(mesh)?)
 }
 
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+/// Returns the files of a folder with an extension, in order.
+pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };

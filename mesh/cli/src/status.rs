@@ -7,8 +7,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::mesh::Mesh;
-use crate::processes;
 use crate::supervisor::{Process, Supervisor};
+use crate::{processes, scaling, starts};
 
 /// How the status is shown.
 #[derive(Args)]
@@ -23,6 +23,8 @@ struct Row {
     state: String,
     pid: u32,
     memory: u64,
+    /// Milliseconds until it was ready, where that is known.
+    start: Option<u64>,
     restarts: u32,
 }
 
@@ -43,7 +45,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         );
         return Ok(ExitCode::FAILURE);
     };
-    let rows = rows(&mesh, &processes);
+    let rows = rows(&mesh, &processes)?;
     if options.json {
         println!("{:#}", as_json(&rows));
     } else {
@@ -52,11 +54,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn rows(mesh: &Mesh, processes: &[Process]) -> Vec<Row> {
+fn rows(mesh: &Mesh, processes: &[Process]) -> Result<Vec<Row>> {
+    let idle = scaling::idle_processes(&mesh.table()?);
     let tree = processes::children();
     let supervised: Vec<u32> = processes.iter().map(|process| process.pid).collect();
     let mut rows: Vec<_> = processes
         .iter()
+        .filter(|process| process.is_running || !idle.contains(&process.name))
         .map(|process| Row {
             name: process.name.clone(),
             state: process.status.to_lowercase(),
@@ -65,6 +69,11 @@ fn rows(mesh: &Mesh, processes: &[Process]) -> Vec<Row> {
                 processes::tree_memory(process.pid, &tree)
             } else {
                 0
+            },
+            start: if process.is_running {
+                starts::of(mesh, &process.name, process.pid)
+            } else {
+                None
             },
             restarts: process.restarts,
         })
@@ -82,16 +91,17 @@ fn rows(mesh: &Mesh, processes: &[Process]) -> Vec<Row> {
             state: "running".to_owned(),
             pid,
             memory,
+            start: None,
             restarts: 0,
         });
     }
-    rows
+    Ok(rows)
 }
 
 fn as_json(rows: &[Row]) -> serde_json::Value {
     let each: Vec<_> = rows
         .iter()
-        .map(|row| json!({ "name": row.name, "state": row.state, "pid": row.pid, "memory_kib": row.memory, "restarts": row.restarts }))
+        .map(|row| json!({ "name": row.name, "state": row.state, "pid": row.pid, "memory_kib": row.memory, "start_ms": row.start, "restarts": row.restarts }))
         .collect();
     json!({ "processes": each, "memory_kib": total(rows) })
 }
@@ -108,16 +118,18 @@ fn print(rows: &[Row]) {
         .unwrap_or(0)
         .max(7);
     println!(
-        "{:width$}  {:10} {:>8} {:>10} {:>8}",
-        "PROCESS", "STATE", "PID", "MEMORY", "RESTARTS"
+        "{:width$}  {:10} {:>8} {:>10} {:>8} {:>8}",
+        "PROCESS", "STATE", "PID", "MEMORY", "START", "RESTARTS"
     );
     for row in rows {
         println!(
-            "{:width$}  {:10} {:>8} {:>10} {:>8}",
+            "{:width$}  {:10} {:>8} {:>10} {:>8} {:>8}",
             row.name,
             row.state,
             row.pid,
             megabytes(row.memory),
+            row.start
+                .map_or_else(|| "-".to_owned(), |start| format!("{start} ms")),
             row.restarts
         );
     }

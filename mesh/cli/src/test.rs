@@ -176,11 +176,28 @@ fn environment(mesh: &Mesh, command: &mut Command) {
         .and_then(|secrets| secrets.get("redis"))
         .unwrap_or_default();
     command.env("PLAZA_MESH_FILE", mesh.file());
+    if let Ok(consul) = mesh.program("consul") {
+        command.env("TEST_CONSUL", consul);
+    }
     let port = |name: &str| mesh.port(name);
     let documents = |name: &str| format!("mongodb://127.0.0.1:{}/", port(name));
     let backends = [documents("suite_sqlite"), documents("suite_postgres")].join(",");
     let postgres = format!("postgres://postgres@127.0.0.1:{}", port("postgres"));
     let redis = format!("redis://:{password}@127.0.0.1:{}/0", port("redis"));
+    if let Ok(driver) = mesh.program("chromedriver") {
+        command.env("TEST_CHROMEDRIVER", driver);
+    }
+    if let Ok(node) = mesh.program("node") {
+        command.env("TEST_NODE", node);
+    }
+    for (variable, packages) in [
+        ("TEST_SOCKETIO", tools::SOCKETIO),
+        ("TEST_NEWMAN", tools::NEWMAN),
+    ] {
+        if let Ok(folder) = packages.path(&mesh.checkout) {
+            command.env(variable, folder);
+        }
+    }
     command.env("TEST_POSTGRES_URL", postgres);
     command.env("TEST_DOCUMENTS_URLS", backends);
     command.env("TEST_REDIS_URL", redis);

@@ -1,6 +1,6 @@
 //! `cargo mesh up`: from whatever state there is to a mesh whose every service answers through the ingress.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,9 +10,12 @@ use clap::Args;
 
 use crate::mesh::Mesh;
 use crate::progress::Step;
-use crate::services::{self, Description, Route};
+use crate::services::{self, Description, PUBLIC, Route};
 use crate::supervisor::{self, Supervisor};
-use crate::{compose, down, generate, processes, ready, secrets, tools};
+use crate::{compose, demo, down, generate, processes, ready, scaling, secrets, tools};
+
+/// The package and the program that follow the load.
+const AUTOSCALER: (&str, &str) = ("mesh-autoscaler", "autoscaler");
 
 /// How the mesh is started.
 #[derive(Args)]
@@ -23,6 +26,9 @@ pub struct Options {
     /// Listens on another port, for example `prometheus=9190`; remembered until `down --volumes`.
     #[arg(long = "port", value_name = "NAME=NUMBER", value_parser = named_port)]
     ports: Vec<(String, u16)>,
+    /// Writes a small world through the public API, where it is not there yet: people, posts, polls, movies, things to buy.
+    #[arg(long)]
+    demo: bool,
 }
 
 fn named_port(text: &str) -> Result<(String, u16)> {
@@ -50,7 +56,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let descriptions = prepare(&mesh, false)?;
     start(&mesh)?;
     ready::wait(&mesh, &descriptions)?;
+    let demo = options.demo.then(|| demo::write(&mesh)).transpose()?;
     print(&mesh, &descriptions);
+    if let Some(demo) = demo {
+        println!("{demo}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -73,10 +83,11 @@ pub fn prepare(mesh: &Mesh, with_tests: bool) -> Result<Vec<Description>> {
     let table = mesh.table()?;
     let names: Vec<_> = table.keys().map(String::as_str).collect();
     let step = Step::start(format!("building {}", names.join(", ")));
-    services::build(&mesh.checkout, &names, mesh.release)?;
+    let packages: Vec<_> = names.iter().copied().chain([AUTOSCALER.0]).collect();
+    services::build(&mesh.checkout, &packages, mesh.release)?;
     step.done();
     let target = services::target(&mesh.checkout, mesh.release);
-    for name in &names {
+    for name in names.iter().chain([&AUTOSCALER.1]) {
         copy_when_changed(&target.join(name), &mesh.binary(name))?;
     }
     // By this name it is there even when a build has replaced it meanwhile.
@@ -86,22 +97,26 @@ pub fn prepare(mesh: &Mesh, with_tests: bool) -> Result<Vec<Description>> {
         .map(|name| services::describe(&mesh.binary(name)))
         .collect();
     let described = described?;
-    for file in generate::differences(&mesh.checkout, &described, &table)? {
+    let files = generate::all(&mesh.checkout, &mesh.table()?, &described)?;
+    for file in generate::differences(&mesh.checkout, &files) {
         eprintln!("! {file} is not what the code says: run `cargo mesh generate`");
     }
     Ok(described)
 }
 
-/// Copies a binary, so that a later build cannot change what a running mesh restarts.
+/// Copies a binary with its time, so that a later build cannot change what a running mesh restarts.
 fn copy_when_changed(from: &Path, to: &Path) -> Result<()> {
-    let new = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    if fs::read(to).is_ok_and(|old| old == new) {
+    let new = fs::metadata(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let (size, time) = (new.len(), new.modified()?);
+    let is_same = |old: Metadata| old.len() == size && old.modified().is_ok_and(|old| old == time);
+    if fs::metadata(to).is_ok_and(is_same) {
         return Ok(());
     }
     fs::create_dir_all(to.parent().context("a binary has a folder")?)?;
     let draft = to.with_extension("draft");
     fs::copy(from, &draft)
-        .and_then(|_| fs::rename(&draft, to))
+        .and_then(|_| File::options().write(true).open(&draft)?.set_modified(time))
+        .and_then(|()| fs::rename(&draft, to))
         .with_context(|| format!("cannot write {}", to.display()))
 }
 
@@ -131,8 +146,10 @@ pub fn start(mesh: &Mesh) -> Result<()> {
         return supervisor::launch(mesh, &settings);
     }
     supervisor.reload()?;
+    let idle = scaling::idle_processes(&mesh.table()?);
     for process in supervisor.processes()? {
         if !process.is_running
+            && !idle.contains(&process.name)
             && process.name != "setup"
             && process.status != "Pending"
             && process.status != "Restarting"
@@ -145,10 +162,14 @@ pub fn start(mesh: &Mesh) -> Result<()> {
 
 /// The simplest path of a service that anybody may read without knowing anything.
 fn open_path(service: &Description) -> Option<&str> {
+    let documented = &service.openapi["paths"];
     let open = |route: &&Route| {
-        route.method == "GET" && route.auth != "required" && route.params.is_empty()
+        // Sockets, and what is left out of the document, show nothing to a plain GET.
+        let plain = documented[&route.template]["get"]["responses"]["200"].is_object();
+        let get = route.method == "GET" && plain;
+        get && route.auth != "required" && route.params.is_empty()
     };
-    let routes = service.routes.iter().filter(open);
+    let routes = service.routes_on(PUBLIC).filter(open);
     routes
         .map(|route| route.template.as_str())
         .min_by_key(|path| path.len())
@@ -158,6 +179,10 @@ fn print(mesh: &Mesh, descriptions: &[Description]) {
     let http = |name: &str| format!("http://127.0.0.1:{}", mesh.port(name));
     println!("the mesh is up");
     println!("  ingress     {}", http("ingress"));
+    let listeners = descriptions.iter().flat_map(Description::listeners);
+    for listener in listeners.filter(|listener| *listener != PUBLIC) {
+        println!("  {listener:<10}  {}", http(listener));
+    }
     println!(
         "  consul      {}/ui/   (token: {})",
         http("consul_http"),
@@ -165,6 +190,10 @@ fn print(mesh: &Mesh, descriptions: &[Description]) {
     );
     println!("  jaeger      {}/api/services", http("jaeger"));
     println!("  prometheus  {}/targets", http("prometheus"));
+    println!(
+        "  mail        {}/   (what services send)",
+        http("mail_page")
+    );
     println!("try");
     for service in descriptions {
         if let Some(path) = open_path(service) {

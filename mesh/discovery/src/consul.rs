@@ -1,6 +1,6 @@
 //! [`Registry`] over a Consul agent: `consulrs` where it is sound, own calls for what it lacks.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use consulrs::{
@@ -15,26 +15,24 @@ use consulrs::{
     client::{ConsulClient, ConsulClientSettingsBuilder},
     error::ClientError,
 };
-use serde::Deserialize;
 
-use crate::{Error, Instance, Registration, Registry};
-
-/// The agent is on the same machine: what it cannot say within this time it cannot say.
-const DEADLINE: Duration = Duration::from_secs(3);
+use crate::{
+    Catalog, Error, Instance, Lease, Leased, Registration, Registry, Watch,
+    agent::{Agent, DEADLINE},
+    catalog, lease,
+};
 
 /// A Consul agent.
 pub struct Consul {
     client: ConsulClient,
-    http: reqwest::Client,
-    address: String,
-    token: Option<String>,
+    agent: Agent,
 }
 
 impl std::fmt::Debug for Consul {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Consul")
-            .field("address", &self.address)
+            .field("agent", &self.agent)
             .finish_non_exhaustive()
     }
 }
@@ -45,64 +43,61 @@ impl Consul {
     /// # Errors
     /// When the address or the token cannot be sent in a request at all.
     pub fn new(address: &str, token: Option<&str>) -> Result<Self, Error> {
-        // consulrs panics on a token with a line break, as one read from a file has.
-        let token = token
-            .map(str::trim)
-            .filter(|token| !token.is_empty())
-            .map(str::to_owned);
-        if token
-            .as_deref()
-            .is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic()))
-        {
-            return Err(Error::Other(
-                "the token has characters that no token has".into(),
-            ));
-        }
-        let address = address.trim_end_matches('/').to_owned();
-        if address.parse::<reqwest::Url>().is_err() {
-            return Err(Error::Other(format!("`{address}` is no URL")));
-        }
+        let agent = Agent::new(address, token)?;
         let mut settings = ConsulClientSettingsBuilder::default();
-        settings.address(&address).ca_certs(Vec::new()).verify(true);
+        settings
+            .address(agent.address())
+            .ca_certs(Vec::new())
+            .verify(true);
         // An empty token keeps the crate from reading one out of the environment itself.
-        settings.token(token.clone().unwrap_or_default());
+        settings.token(agent.token().unwrap_or_default());
         let settings = settings
             .build()
             .map_err(|error| Error::Other(error.to_string()))?;
         let client = ConsulClient::new(settings).map_err(|error| translate(&error))?;
-        let http = reqwest::Client::builder()
-            .timeout(DEADLINE)
-            .build()
-            .map_err(|error| Error::Other(error.to_string()))?;
-        Ok(Self {
-            client,
-            http,
-            address,
-            token,
-        })
+        Ok(Self { client, agent })
     }
 
-    /// A `GET` of the HTTP API that `consulrs` does not have.
-    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        let mut request = self.http.get(format!("{}/v1/{path}", self.address));
-        if let Some(token) = &self.token {
-            request = request.header("x-consul-token", token);
-        }
-        let answer = request.send().await.map_err(|error| {
-            if error.is_timeout() {
-                Error::Timeout(DEADLINE)
-            } else {
-                Error::Other(error.to_string())
-            }
-        })?;
-        match answer.status().as_u16() {
-            403 => Err(Error::Denied),
-            code if code >= 400 => Err(Error::Other(format!("status {code} for {path}"))),
-            _ => answer
-                .json()
-                .await
-                .map_err(|error| Error::Other(error.to_string())),
-        }
+    /// The instances of a service whose checks all pass, again whenever that changes.
+    pub fn watch(&self, service: &str) -> Watch<Vec<Instance>> {
+        Watch::new(self.agent.clone(), healthy(service))
+    }
+
+    /// A copy of everything that is registered, which work behind it keeps current.
+    pub fn catalog(&self) -> (Catalog, impl Future<Output = ()> + Send + 'static + use<>) {
+        catalog::follow(self.agent.clone())
+    }
+
+    /// Announces an instance that stays by heartbeats, or replaces what was announced under its id.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when the token may not write a service of this name.
+    pub async fn lease(&self, lease: &Lease) -> Result<(), Error> {
+        lease::register(&self.agent, lease).await
+    }
+
+    /// A heartbeat, with a word that [`Consul::leases`] shows until the next one.
+    ///
+    /// # Errors
+    /// When the agent does not answer or does not allow it. That it does not know the instance is `false`.
+    pub async fn renew(&self, id: &str, note: &str) -> Result<bool, Error> {
+        lease::renew(&self.agent, id, note).await
+    }
+
+    /// What was announced with the instance of this id, if there is one.
+    ///
+    /// # Errors
+    /// When the agent does not answer.
+    pub async fn leased(&self, id: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        lease::meta(&self.agent, id).await
+    }
+
+    /// The instances with heartbeats whose services' names begin with `prefix`, as the agent itself knows them.
+    ///
+    /// # Errors
+    /// When the agent does not answer.
+    pub async fn leases(&self, prefix: &str) -> Result<Vec<Leased>, Error> {
+        lease::list(&self.agent, prefix).await
     }
 }
 
@@ -128,39 +123,18 @@ impl Registry for Consul {
 
     async fn is_registered(&self, id: &str) -> Result<bool, Error> {
         // Not the crate's `health_by_id`: it takes the 503 of a critical instance for a failure.
-        let services: HashMap<String, serde::de::IgnoredAny> = self.get("agent/services").await?;
+        let services: HashMap<String, serde::de::IgnoredAny> =
+            self.agent.get("agent/services").await?;
         Ok(services.contains_key(id))
     }
 
     async fn healthy(&self, service: &str) -> Result<Vec<Instance>, Error> {
-        let entries: Vec<Entry> = self
-            .get(&format!("health/service/{service}?passing=true"))
-            .await?;
-        Ok(entries
-            .into_iter()
-            .map(|Entry { service }| Instance {
-                id: service.id,
-                address: service.address,
-                port: service.port,
-            })
-            .collect())
+        self.agent.get(&healthy(service)).await
     }
 }
 
-#[derive(Deserialize)]
-struct Entry {
-    #[serde(rename = "Service")]
-    service: Service,
-}
-
-#[derive(Deserialize)]
-struct Service {
-    #[serde(rename = "ID")]
-    id: String,
-    #[serde(rename = "Address")]
-    address: String,
-    #[serde(rename = "Port")]
-    port: u16,
+fn healthy(service: &str) -> String {
+    format!("health/service/{service}?passing=true")
 }
 
 /// Fills in the application, its readiness check and its sidecar with one listener an upstream.
@@ -260,7 +234,7 @@ mod tests {
     #[test]
     fn a_token_with_a_line_break_is_trimmed_and_one_with_blanks_refused() {
         let consul = Consul::new("http://127.0.0.1:8500/", Some("0b7b\n")).unwrap();
-        assert_eq!(consul.token.as_deref(), Some("0b7b"));
+        assert_eq!(consul.agent.token(), Some("0b7b"));
         assert!(Consul::new("http://127.0.0.1:8500", Some("a b")).is_err());
     }
 

@@ -1,18 +1,32 @@
 //! How services find each other: registration with Consul, healthy instances, Consul DNS.
 //!
-//! [`Registry`] is the face; [`Consul`] is the real one and [`Unregistered`] stands in where
-//! something else registers (Consul's injector on Kubernetes). No type of the underlying
-//! client crate appears in it, so that the crate can be replaced in one file.
+//! [`Registry`] is the face; [`Consul`] is the real one, [`Remote`] announces by REST where there
+//! is no Consul to talk to, and [`Unregistered`] stands in where something else registers (Consul's
+//! injector on Kubernetes). No type of the underlying client crate appears in it, so that the crate
+//! can be replaced in one file.
+//!
+//! Beside it Consul is read without asking it each time: [`Watch`] tells what changes, [`Catalog`]
+//! keeps a copy of all that is registered.
 
+mod agent;
+mod catalog;
 mod consul;
 mod dns;
+mod lease;
+mod remote;
+mod watch;
 
+pub use catalog::{Catalog, Health, Listed, Snapshot, View};
 pub use consul::Consul;
 pub use dns::Dns;
+pub use lease::{Lease, Leased};
+pub use remote::Remote;
+pub use watch::Watch;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
+use serde::Deserialize;
 
 /// What went wrong with the registry or with DNS.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +40,12 @@ pub enum Error {
     /// Anything else the agent said, or that happened on the way to it.
     #[error("Consul: {0}")]
     Other(String),
+    /// A registry reached by REST refused, and why.
+    #[error("the registry refused: {0}")]
+    Refused(String),
+    /// A registry reached by REST did not answer, or with something that no registry says.
+    #[error("the registry at {0} does not answer: {1}")]
+    Away(String, String),
     /// No healthy instance is known by this name.
     #[error("no healthy instance of `{0}` in Consul DNS")]
     Unknown(String),
@@ -51,7 +71,8 @@ pub struct Registration {
 }
 
 /// An instance that passes its checks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Entry")]
 pub struct Instance {
     /// The Consul service id.
     pub id: String,
@@ -61,6 +82,33 @@ pub struct Instance {
     pub port: u16,
 }
 
+/// An instance as Consul's health endpoint writes it.
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(rename = "Service")]
+    service: EntryService,
+}
+
+#[derive(Deserialize)]
+struct EntryService {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "Address")]
+    address: String,
+    #[serde(rename = "Port")]
+    port: u16,
+}
+
+impl From<Entry> for Instance {
+    fn from(Entry { service }: Entry) -> Self {
+        Self {
+            id: service.id,
+            address: service.address,
+            port: service.port,
+        }
+    }
+}
+
 /// Where instances are announced and looked up. Every call has a deadline of its own.
 #[async_trait]
 pub trait Registry: Send + Sync + std::fmt::Debug {
@@ -68,7 +116,9 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     async fn register(&self, registration: &Registration) -> Result<(), Error>;
     /// Takes an instance back; one that is unknown is no error.
     async fn deregister(&self, id: &str) -> Result<(), Error>;
-    /// Whether the agent still knows the instance (it forgets when it loses its data).
+    /// Whether the instance is still known: an agent forgets when it loses its data.
+    ///
+    /// Asked every few seconds; where instances stay by heartbeats, this sends them.
     async fn is_registered(&self, id: &str) -> Result<bool, Error>;
     /// The instances of a service whose checks all pass.
     async fn healthy(&self, service: &str) -> Result<Vec<Instance>, Error>;

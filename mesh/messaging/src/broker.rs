@@ -1,6 +1,12 @@
 //! The way to RabbitMQ: where it is, what things are called there, and links to it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use chassis::Context;
@@ -14,6 +20,8 @@ use crate::{failpoint::Failpoints, metrics, publish::Publisher};
 
 /// What connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// What closing a link in order may take.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 /// A broker that is silent for twice as long, in seconds, is gone.
 const HEARTBEAT: u16 = 10;
 /// How long a failed event waits for its second, third, fourth and fifth try.
@@ -58,6 +66,8 @@ struct Inner {
     delays: Vec<Duration>,
     failpoints: Failpoints,
     publisher: Publisher,
+    /// Somebody waited for it in vain, and nobody has reached it since.
+    is_away: AtomicBool,
 }
 
 impl Broker {
@@ -119,6 +129,7 @@ impl Broker {
                 delays: delays.to_vec(),
                 failpoints: Failpoints::default(),
                 publisher: Publisher::default(),
+                is_away: AtomicBool::new(false),
             }),
         })
     }
@@ -136,6 +147,16 @@ impl Broker {
     /// The link that all publications of the process take.
     pub(crate) fn publisher(&self) -> &Publisher {
         &self.inner.publisher
+    }
+
+    /// Whether it is of no use to wait: somebody did in vain, and nobody has reached it since.
+    pub(crate) fn is_away(&self) -> bool {
+        self.inner.is_away.load(Ordering::Relaxed)
+    }
+
+    /// Says that somebody waited in vain.
+    pub(crate) fn give_up(&self) {
+        self.inner.is_away.store(true, Ordering::Relaxed);
     }
 
     /// How long a failed event waits for each try after the first.
@@ -160,6 +181,7 @@ impl Broker {
         let connection = tokio::time::timeout(CONNECT_DEADLINE, connecting)
             .await
             .context("the broker does not answer in time")??;
+        self.inner.is_away.store(false, Ordering::Relaxed);
         let (sender, blocked) = watch::channel(false);
         tokio::spawn(follow(connection.events_listener(), sender));
         Ok(Link {
@@ -174,6 +196,15 @@ impl Broker {
 pub(crate) struct Link {
     pub(crate) connection: Connection,
     pub(crate) blocked: watch::Receiver<bool>,
+}
+
+impl Link {
+    /// Closes it in order, which gives back what is not acknowledged. A link that is only dropped
+    /// may stay open as long as something waits for it.
+    pub(crate) async fn close(&self) {
+        let closing = self.connection.close(200, "done".into());
+        let _ = tokio::time::timeout(CLOSE_DEADLINE, closing).await;
+    }
 }
 
 /// Notes when the broker stops and starts to read; ends with the connection.

@@ -31,12 +31,24 @@ pub struct Received<E> {
     pub time: DateTime<Utc>,
     /// Which try this is, from 1.
     pub attempt: u32,
+    /// Whether it is the last one: if this fails too, the event is dead.
+    pub last: bool,
+    /// Whether somebody sent it again who had seen it among the dead letters.
+    pub replayed: bool,
     /// What happened.
     pub data: E,
 }
 
 pub(crate) type Handler =
-    Box<dyn Fn(Envelope, u32) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
+    Box<dyn Fn(Envelope, Try) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
+
+/// One try to handle an event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Try {
+    pub(crate) attempt: u32,
+    pub(crate) last: bool,
+    pub(crate) replayed: bool,
+}
 
 /// A consumer: `<service>.<name>` is its queue.
 ///
@@ -85,7 +97,7 @@ impl Consumer {
         H: Fn(Received<E>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), Failure>> + Send + 'static,
     {
-        let handle: Handler = Box::new(move |envelope, attempt| {
+        let handle: Handler = Box::new(move |envelope, this| {
             let data = match envelope.payload::<E>() {
                 Ok(data) => data,
                 Err(poison) => {
@@ -97,7 +109,9 @@ impl Consumer {
                 source: envelope.source,
                 subject: envelope.subject,
                 time: envelope.time,
-                attempt,
+                attempt: this.attempt,
+                last: this.last,
+                replayed: this.replayed,
                 data,
             }))
         });
@@ -136,16 +150,21 @@ impl Consumer {
     /// Consumes until the process ends; then handlers in flight finish.
     ///
     /// Returns when the queue is declared, so that a service that is ready misses nothing from
-    /// then on; or after a few seconds, for a broker that is away is no reason not to start.
+    /// then on; or after a few seconds, for a broker that is away is no reason not to start. The
+    /// next consumers of the same service do not wait for it again.
     pub async fn start(self, broker: &Broker, context: &chassis::Context) {
         let queue = topology::queue_name(broker.service(), &self.name);
         let session = Arc::new(Session::new(broker.clone(), broker.name(&queue), self));
         let declared = session.declared.clone();
         context.tasks.spawn(run(session, context.shutdown.clone()));
+        if broker.is_away() {
+            return;
+        }
         tokio::select! {
             () = declared.cancelled() => {}
             () = context.shutdown.cancelled() => {}
             () = tokio::time::sleep(DECLARING) => {
+                broker.give_up();
                 tracing::warn!(queue, "service starts without the broker");
             }
         }

@@ -1,19 +1,28 @@
 //! Dead letters: what a consumer could not handle, to be read and sent on its way again.
 
+use std::time::Duration;
+
+use anyhow::Context as _;
 use lapin::{
-    Channel,
+    Channel, ErrorKind,
     message::BasicGetMessage,
     options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions},
+    protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable},
 };
 use serde::Serialize;
 
 use crate::{
     Broker,
-    delivery::{ATTEMPT, DIED_AT, REASON},
+    delivery::{ATTEMPT, DIED_AT, REASON, REPLAYED},
     publish::{Fate, Message},
     topology, trace,
 };
+
+/// What the broker may take for one answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The longest name of a queue, with what we put before and after it: AMQP has 255 bytes for it.
+const LONGEST_NAME: usize = 200;
 
 /// One dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,9 +46,9 @@ pub struct DeadLetter {
 /// # Errors
 /// When the broker is away or the queue does not exist.
 pub async fn list(broker: &Broker, queue: &str, limit: usize) -> anyhow::Result<Vec<DeadLetter>> {
+    let dead = topology::dead_name(&name(broker, queue)?);
     let link = broker.connect("dead-letters").await?;
-    let channel = link.connection.create_channel().await?;
-    let dead = topology::dead_name(&broker.name(queue));
+    let channel = soon(link.connection.create_channel()).await??;
     let mut letters = Vec::new();
     while letters.len() < limit
         && let Some(message) = next(&channel, &dead).await?
@@ -47,7 +56,7 @@ pub async fn list(broker: &Broker, queue: &str, limit: usize) -> anyhow::Result<
         letters.push(letter(&message));
     }
     // None is acknowledged, so that all go back.
-    link.connection.close(200, "done".into()).await?;
+    soon(link.connection.close(200, "done".into())).await??;
     Ok(letters)
 }
 
@@ -56,17 +65,16 @@ pub async fn list(broker: &Broker, queue: &str, limit: usize) -> anyhow::Result<
 /// # Errors
 /// As [`list`].
 pub async fn waiting(broker: &Broker, queue: &str) -> anyhow::Result<u32> {
+    let dead = topology::dead_name(&name(broker, queue)?);
     let link = broker.connect("dead-letters").await?;
-    let channel = link.connection.create_channel().await?;
-    let dead = topology::dead_name(&broker.name(queue));
+    let channel = soon(link.connection.create_channel()).await??;
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()
     };
-    let found = channel
-        .queue_declare(dead.into(), options, FieldTable::default())
-        .await?;
-    link.connection.close(200, "done".into()).await?;
+    let asked = channel.queue_declare(dead.as_str().into(), options, FieldTable::default());
+    let found = soon(asked).await?.map_err(|error| explain(error, &dead))?;
+    soon(link.connection.close(200, "done".into())).await??;
     Ok(found.message_count())
 }
 
@@ -76,9 +84,9 @@ pub async fn waiting(broker: &Broker, queue: &str) -> anyhow::Result<u32> {
 /// # Errors
 /// When the broker is away or the queue does not exist. What was not sent stays.
 pub async fn replay(broker: &Broker, queue: &str, ids: Option<&[String]>) -> anyhow::Result<usize> {
+    let queue = name(broker, queue)?;
     let link = broker.connect("dead-letters").await?;
-    let channel = link.connection.create_channel().await?;
-    let queue = broker.name(queue);
+    let channel = soon(link.connection.create_channel()).await??;
     let dead = topology::dead_name(&queue);
     let mut replayed = 0;
     let mut left = None;
@@ -97,17 +105,41 @@ pub async fn replay(broker: &Broker, queue: &str, ids: Option<&[String]>) -> any
             .publish(broker, vec![again(&queue, &message, &letter)])
             .await?;
         anyhow::ensure!(fates == [Fate::Confirmed], "`{queue}` is not there");
-        message.ack(BasicAckOptions::default()).await?;
+        soon(message.ack(BasicAckOptions::default())).await??;
         replayed += 1;
     }
-    link.connection.close(200, "done".into()).await?;
+    soon(link.connection.close(200, "done".into())).await??;
     Ok(replayed)
 }
 
-async fn next(channel: &Channel, queue: &str) -> lapin::Result<Option<BasicGetMessage>> {
-    channel
-        .basic_get(queue.into(), BasicGetOptions::default())
-        .await
+async fn next(channel: &Channel, dead: &str) -> anyhow::Result<Option<BasicGetMessage>> {
+    let asked = channel.basic_get(dead.into(), BasicGetOptions::default());
+    soon(asked).await?.map_err(|error| explain(error, dead))
+}
+
+async fn soon<T>(answer: impl Future<Output = T>) -> anyhow::Result<T> {
+    let answered = tokio::time::timeout(DEADLINE, answer).await;
+    answered.context("the broker does not answer in time")
+}
+
+/// The name of a queue at the broker, if it can be one.
+fn name(broker: &Broker, queue: &str) -> anyhow::Result<String> {
+    anyhow::ensure!(
+        (1..=LONGEST_NAME).contains(&queue.len()),
+        "the name of a queue has 1 to {LONGEST_NAME} bytes"
+    );
+    Ok(broker.name(queue))
+}
+
+fn explain(error: lapin::Error, dead: &str) -> anyhow::Error {
+    let missing = AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND);
+    match error.kind() {
+        ErrorKind::ProtocolError(said) if *said.kind() == missing => anyhow::anyhow!(
+            "there is no queue `{dead}`: name the queue of a consumer, which is its service and \
+             its name, as in `timelines.follows`"
+        ),
+        _ => error.into(),
+    }
 }
 
 fn again(queue: &str, message: &BasicGetMessage, letter: &DeadLetter) -> Message {
@@ -116,6 +148,7 @@ fn again(queue: &str, message: &BasicGetMessage, letter: &DeadLetter) -> Message
         let value = AMQPValue::LongString(traceparent.as_str().into());
         headers.insert("traceparent".into(), value);
     }
+    headers.insert(REPLAYED.into(), AMQPValue::Boolean(true));
     Message {
         exchange: String::new(),
         key: queue.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
+use anyhow::Context as _;
 use chassis::clock;
 use futures_util::FutureExt as _;
 use lapin::{
@@ -16,6 +17,7 @@ use tracing::Instrument as _;
 use crate::{
     Envelope, Failure,
     backoff::Backoff,
+    consumer::Try,
     event::{Poison, shorten},
     failpoint,
     metrics::{self, Outcome},
@@ -28,6 +30,9 @@ use crate::{
 pub(crate) const ATTEMPT: &str = "x-attempt";
 pub(crate) const REASON: &str = "x-reason";
 pub(crate) const DIED_AT: &str = "x-died-at";
+pub(crate) const REPLAYED: &str = "x-replayed";
+/// What handing an acknowledgement to the link may take.
+const ACK_DEADLINE: Duration = Duration::from_secs(5);
 /// The type under which messages are counted that have none.
 const UNKNOWN: &str = "unknown";
 
@@ -55,9 +60,7 @@ impl Session {
             metrics::redelivered(&self.queue);
         }
         let table = delivery.properties.headers().clone().unwrap_or_default();
-        let attempt = trace::number(&table, ATTEMPT)
-            .and_then(|number| u32::try_from(number).ok())
-            .unwrap_or(1);
+        let attempt = attempt(&table);
         let kind = match &envelope {
             Ok(envelope) if self.consumer.handlers.contains_key(envelope.kind.as_str()) => {
                 envelope.kind.clone()
@@ -70,7 +73,12 @@ impl Session {
             let verdict = match envelope {
                 Ok(envelope) => {
                     let fresh = attempt == 1 && !delivery.redelivered;
-                    self.judge(envelope, attempt, fresh, stopping).await
+                    let this = Try {
+                        attempt,
+                        last: self.is_last(attempt),
+                        replayed: table.inner().contains_key(REPLAYED),
+                    };
+                    self.judge(envelope, this, fresh, stopping).await
                 }
                 Err(poison) => Verdict::Dead(poison.to_string()),
             };
@@ -83,7 +91,7 @@ impl Session {
     async fn judge(
         &self,
         envelope: Envelope,
-        attempt: u32,
+        this: Try,
         fresh: bool,
         stopping: &CancellationToken,
     ) -> Verdict {
@@ -92,10 +100,12 @@ impl Session {
         }
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         loop {
-            match self.attempt(&envelope, attempt).await {
+            match self.attempt(&envelope, this).await {
                 Ok(()) => return Verdict::Done,
                 Err(Failure::Reject(reason)) => return Verdict::Dead(reason),
-                Err(Failure::Retry(error)) => return self.again(attempt, &format!("{error:#}")),
+                Err(Failure::Retry(error)) => {
+                    return self.again(this.attempt, &format!("{error:#}"));
+                }
                 Err(Failure::Wait(error)) => {
                     let cause = format!("{error:#}");
                     tracing::warn!(
@@ -112,8 +122,12 @@ impl Session {
         }
     }
 
+    fn is_last(&self, attempt: u32) -> bool {
+        attempt as usize > self.broker.delays().len()
+    }
+
     fn again(&self, attempt: u32, reason: &str) -> Verdict {
-        if attempt as usize > self.broker.delays().len() {
+        if self.is_last(attempt) {
             Verdict::Dead(format!("failed {attempt} times: {reason}"))
         } else {
             Verdict::Again(reason.to_owned())
@@ -121,7 +135,7 @@ impl Session {
     }
 
     /// Calls the handler once.
-    async fn attempt(&self, envelope: &Envelope, attempt: u32) -> Result<(), Failure> {
+    async fn attempt(&self, envelope: &Envelope, this: Try) -> Result<(), Failure> {
         let Some(handler) = self.consumer.handlers.get(envelope.kind.as_str()) else {
             // A later version of this service may handle it, and runs beside this one.
             let unhandled = Poison::Unhandled(envelope.kind.clone());
@@ -129,7 +143,7 @@ impl Session {
         };
         let begun = Instant::now();
         let deadline = self.consumer.deadline;
-        let handling = AssertUnwindSafe(async { handler(envelope.clone(), attempt).await });
+        let handling = AssertUnwindSafe(async { handler(envelope.clone(), this).await });
         let handled = tokio::time::timeout(deadline, handling.catch_unwind()).await;
         metrics::handled(&self.queue, &envelope.kind, begun.elapsed());
         match handled {
@@ -188,7 +202,10 @@ impl Session {
         if let Outcome::Done = outcome {
             self.broker.failpoints().reach(failpoint::BEFORE_ACK).await;
         }
-        let acknowledged = delivery.ack(BasicAckOptions::default()).await?;
+        // On a link that broke at this moment, an acknowledgement was seen to wait for ever.
+        let acknowledging = delivery.ack(BasicAckOptions::default());
+        let acknowledged = tokio::time::timeout(ACK_DEADLINE, acknowledging).await;
+        let acknowledged = acknowledged.context("the link takes no acknowledgement")??;
         anyhow::ensure!(acknowledged, "the link is gone");
         metrics::consumed(&self.queue, kind, outcome);
         Ok(())
@@ -213,8 +230,10 @@ impl Session {
                 Ok(_) => anyhow::bail!("`{}` is not there", message.key),
                 Err(error) => {
                     let cause = format!("{error:#}");
+                    let to = message.key.as_str();
                     tracing::warn!(
                         queue = self.queue,
+                        to,
                         cause,
                         "failed event cannot be passed on"
                     );
@@ -228,6 +247,12 @@ impl Session {
     }
 }
 
+/// Which try this is, from 1, whatever a stranger wrote there.
+fn attempt(table: &FieldTable) -> u32 {
+    let number = trace::number(table, ATTEMPT).and_then(|number| u32::try_from(number).ok());
+    number.unwrap_or(1).max(1)
+}
+
 fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
 }
@@ -235,10 +260,8 @@ fn text(value: &str) -> AMQPValue {
 /// The same message, with what is known about its failure; for the default exchange.
 fn copy(delivery: &Delivery, table: &FieldTable, reason: &str, attempt: u32) -> Message {
     let mut headers = FieldTable::default();
-    for name in ["traceparent", "tracestate"] {
-        if let Some(value) = trace::text(table, name) {
-            headers.insert(name.into(), text(&value));
-        }
+    for (name, value) in trace::headers(table) {
+        headers.insert(name.into(), text(&value));
     }
     headers.insert(ATTEMPT.into(), AMQPValue::LongUInt(attempt));
     headers.insert(REASON.into(), text(&shorten(reason)));

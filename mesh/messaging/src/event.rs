@@ -12,6 +12,11 @@ const SPEC_VERSION: &str = "1.0";
 /// The longest type: a routing key has 255 bytes.
 const LONGEST_TYPE: usize = 200;
 
+/// The longest id: it is a key of the inbox.
+const LONGEST_ID: usize = 200;
+/// The longest event, in bytes of JSON: events tell what happened, they are no way to move files.
+pub(crate) const LONGEST_EVENT: usize = 256 * 1024;
+
 /// A thing that happened, as one service tells the others.
 ///
 /// ```
@@ -91,6 +96,12 @@ pub enum Poison {
         /// The latest version that is known.
         known: u32,
     },
+    /// Longer than any event is.
+    #[error("{0} bytes are too long for an event")]
+    Length(usize),
+    /// Without an id, two events could not be told apart.
+    #[error("the id has {0} characters, not 1 to {LONGEST_ID}")]
+    Id(usize),
     /// The payload does not fit its type.
     #[error("the payload is no {kind}: {cause}")]
     Payload {
@@ -130,10 +141,17 @@ impl Envelope {
     /// # Errors
     /// When it is no event of a version that is known.
     pub fn parse(bytes: &[u8]) -> Result<Self, Poison> {
+        if bytes.len() > LONGEST_EVENT {
+            return Err(Poison::Length(bytes.len()));
+        }
         let envelope: Self = serde_json::from_slice(bytes)
             .map_err(|error| Poison::Malformed(shorten(&error.to_string())))?;
         if envelope.specversion != SPEC_VERSION {
             return Err(Poison::SpecVersion(shorten(&envelope.specversion)));
+        }
+        let length = envelope.id.chars().count();
+        if !(1..=LONGEST_ID).contains(&length) {
+            return Err(Poison::Id(length));
         }
         Ok(envelope)
     }
@@ -159,9 +177,16 @@ impl Envelope {
     /// The JSON that is sent.
     ///
     /// # Errors
-    /// Never for an envelope made by [`Envelope::new`].
+    /// When it is longer than 256 KiB: no consumer would take it.
     pub fn to_json(&self) -> anyhow::Result<String> {
-        Ok(serde_json::to_string(self)?)
+        let text = serde_json::to_string(self)?;
+        anyhow::ensure!(
+            text.len() <= LONGEST_EVENT,
+            "an event of type {} has {} bytes, more than {LONGEST_EVENT}",
+            self.kind,
+            text.len()
+        );
+        Ok(text)
     }
 }
 
@@ -227,6 +252,13 @@ mod tests {
     }
 
     #[test]
+    fn what_no_consumer_would_take_is_not_written() {
+        let mut envelope = Envelope::new("users", &Renamed { user_id: 7 }).unwrap();
+        envelope.data = "x".repeat(LONGEST_EVENT).into();
+        assert!(envelope.to_json().is_err());
+    }
+
+    #[test]
     fn attributes_of_others_do_not_disturb() {
         let bytes = json(|value| value["partitionkey"] = "x".into());
         assert!(Envelope::parse(&bytes).is_ok());
@@ -240,6 +272,13 @@ mod tests {
             Envelope::parse(&bytes),
             Err(Poison::SpecVersion("2.0".into()))
         );
+        let nameless = json(|value| value["id"] = "".into());
+        assert_eq!(Envelope::parse(&nameless), Err(Poison::Id(0)));
+        let endless = json(|value| value["data"] = "x".repeat(LONGEST_EVENT).into());
+        assert!(matches!(
+            Envelope::parse(&endless),
+            Err(Poison::Length(LONGEST_EVENT..))
+        ));
         let later = Envelope::parse(&json(|value| value["dataversion"] = 3.into())).unwrap();
         assert!(matches!(
             later.payload::<Renamed>(),

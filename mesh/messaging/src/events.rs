@@ -61,3 +61,196 @@ impl Event for UserUnfollowed {
         self.follower_id.to_string()
     }
 }
+
+/// Somebody wrote a post in the microblog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostCreated {
+    /// Number of the post.
+    pub post_id: i64,
+    /// Who wrote it.
+    pub user_id: i64,
+    /// The author's name.
+    pub username: String,
+}
+
+impl Event for PostCreated {
+    const TYPE: &'static str = "timelines.posted";
+
+    fn subject(&self) -> String {
+        self.post_id.to_string()
+    }
+}
+
+/// The author of a post in the microblog took it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostDeleted {
+    /// Number of the post.
+    pub post_id: i64,
+    /// Who wrote it.
+    pub user_id: i64,
+}
+
+impl Event for PostDeleted {
+    const TYPE: &'static str = "timelines.deleted";
+
+    fn subject(&self) -> String {
+        self.post_id.to_string()
+    }
+}
+
+/// Somebody likes a post; whether the post exists is not known yet (D18).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostLiked {
+    /// Number of the post.
+    pub post_id: i64,
+    /// Who likes it.
+    pub user_id: i64,
+    /// Their name.
+    pub username: String,
+}
+
+impl Event for PostLiked {
+    const TYPE: &'static str = "likes.liked";
+
+    fn subject(&self) -> String {
+        self.post_id.to_string()
+    }
+}
+
+/// A post got likes, some or many, within a minute: what its author is told (S2-37, D18).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LikesNoticed {
+    /// Number of the post.
+    pub post_id: i64,
+    /// Who wrote the post, and is to be told.
+    pub author_id: i64,
+    /// How many new likes there are.
+    pub likes: u32,
+    /// Names of some of those who like it, three at most.
+    pub usernames: Vec<String>,
+}
+
+impl Event for LikesNoticed {
+    const TYPE: &'static str = "likes.noticed";
+
+    fn subject(&self) -> String {
+        self.post_id.to_string()
+    }
+}
+
+/// Somebody offers an item in the market.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemAdded {
+    /// Number of the item.
+    pub item_id: i64,
+    /// Its name.
+    pub name: String,
+    /// Who sells it.
+    pub seller_id: i64,
+    /// Price of one, in cents.
+    pub price_cents: i64,
+}
+
+impl Event for ItemAdded {
+    const TYPE: &'static str = "items.added";
+
+    fn subject(&self) -> String {
+        self.item_id.to_string()
+    }
+}
+
+/// Somebody bought an item in the market.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemBought {
+    /// The purchase, as its buyer knows it.
+    pub order_id: String,
+    /// Number of the item.
+    pub item_id: i64,
+    /// Its name.
+    pub name: String,
+    /// How many.
+    pub quantity: u32,
+    /// What the buyer pays for all of them, in cents.
+    pub total_cents: i64,
+    /// Who sold it.
+    pub seller_id: i64,
+    /// Who bought it.
+    pub buyer_id: i64,
+    /// When, in RFC 3339.
+    pub bought_at: String,
+}
+
+impl Event for ItemBought {
+    const TYPE: &'static str = "items.bought";
+
+    fn subject(&self) -> String {
+        self.order_id.clone()
+    }
+}
+
+/// Somebody ordered a product of the shop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderPlaced {
+    /// The order.
+    pub order_id: String,
+    /// Who ordered.
+    pub user_id: i64,
+    /// Number of the product.
+    pub product_id: i64,
+    /// Its name.
+    pub product_name: String,
+    /// How many.
+    pub quantity: u32,
+    /// What all of them cost, in cents.
+    pub total_cents: i64,
+}
+
+impl Event for OrderPlaced {
+    const TYPE: &'static str = "orders.placed";
+
+    fn subject(&self) -> String {
+        self.order_id.clone()
+    }
+}
+
+/// Somebody wrote about a car; those who subscribed to the model are told (D10).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarPostCreated {
+    /// The post.
+    pub post_id: String,
+    /// Who wrote it.
+    pub user_id: i64,
+    /// Its title.
+    pub title: String,
+    /// The model of car.
+    pub car_model: String,
+}
+
+impl Event for CarPostCreated {
+    const TYPE: &'static str = "discussions.posted";
+
+    fn subject(&self) -> String {
+        self.post_id.clone()
+    }
+}
+
+/// A movie got a review; those in its room are told (D22).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovieReviewed {
+    /// Number of the movie.
+    pub movie_id: i64,
+    /// Number of the review.
+    pub review_id: i64,
+    /// Who wrote it.
+    pub user_id: i64,
+    /// Its title.
+    pub title: String,
+}
+
+impl Event for MovieReviewed {
+    const TYPE: &'static str = "movies.reviewed";
+
+    fn subject(&self) -> String {
+        self.movie_id.to_string()
+    }
+}

@@ -55,7 +55,7 @@ impl Failpoints {
     }
 
     /// The place `name` itself.
-    pub(crate) async fn reach(&self, name: &str) {
+    pub async fn reach(&self, name: &str) {
         if !self.armed.load(Ordering::Acquire) {
             return;
         }

@@ -3,6 +3,7 @@
 use std::{error::Error as StdError, fmt};
 
 use chassis::Code;
+use sea_orm::DbErr;
 
 /// Why an event could not be handled, and what shall become of it.
 ///
@@ -24,7 +25,7 @@ impl Failure {
 
     /// What an error means, by what it is.
     pub fn of(error: impl Into<anyhow::Error>) -> Self {
-        let error = match error.into().downcast::<sea_orm::DbErr>() {
+        let error = match error.into().downcast::<DbErr>() {
             Ok(error) => anyhow::Error::new(chassis::Error::from(error)),
             Err(other) => other,
         };
@@ -57,8 +58,9 @@ impl fmt::Debug for Failure {
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::RuntimeErr;
+
     use super::*;
-    use sea_orm::{DbErr, RuntimeErr};
 
     fn handler(error: DbErr) -> Result<(), Failure> {
         Err(error)?;

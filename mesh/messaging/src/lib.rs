@@ -9,14 +9,53 @@
 //! - What fails waits and is tried again, five times in all; then it is a dead letter, with the
 //!   reason ([`dead_letters`]). The queue moves on meanwhile.
 //!
-//! An event that no queue is bound for at the moment it is published reaches nobody: consumers
-//! that are added later have to learn the past otherwise.
+//! ```
+//! # extern crate mesh_messaging as messaging;
+//! use messaging::{Broker, Consumer, Failure, Outbox, Received, events::UserFollowed, inbox};
+//! use sea_orm::{DatabaseConnection, TransactionTrait as _};
+//!
+//! /// One side: the change and its event are committed together.
+//! async fn follow(store: &DatabaseConnection, outbox: &Outbox) -> Result<(), chassis::Error> {
+//!     let transaction = store.begin().await?;
+//!     // … the change …
+//!     let event = UserFollowed { follower_id: 1, followee_id: 2 };
+//!     outbox.insert(&transaction, &event).await?;
+//!     outbox.commit(transaction).await
+//! }
+//!
+//! /// The other side: the effect and the note that it happened are committed together.
+//! async fn effect(store: DatabaseConnection, event: Received<UserFollowed>) -> Result<(), Failure> {
+//!     let transaction = store.begin().await?;
+//!     if inbox::once(&transaction, "follows", &event.id).await? {
+//!         // … the effect …
+//!     }
+//!     Ok(transaction.commit().await?)
+//! }
+//!
+//! /// Both begin when their service is built; migrators list `outbox::Migration`, `inbox::Migration`.
+//! async fn build(broker: &Broker, store: &DatabaseConnection, context: &chassis::Context) -> Outbox {
+//!     let own = store.clone();
+//!     let consumer = Consumer::new("follows").on(move |event| effect(own.clone(), event));
+//!     consumer.start(broker, context).await;
+//!     Outbox::start(broker, store, context)
+//! }
+//! ```
+//!
+//! **Events that reach nobody.** An event that no queue is bound for at the moment it is published
+//! is gone (`events_unrouted_total` counts it): consumers that are added later have to learn the
+//! past otherwise. A service is ready only when its queues are declared, and they stay at the
+//! broker when it ends; so nothing is missed once a mesh was up, whatever is restarted later. Who
+//! fills a new mesh with data waits for that: `cargo mesh up` returns then.
+//!
+//! What is measured is listed in `src/metrics.rs`; `docs/adr/0018-events.md` tells why it is like this.
 
 mod backoff;
 mod broker;
 mod consumer;
 pub mod dead_letters;
 mod delivery;
+#[cfg(feature = "documents")]
+pub mod documents;
 mod event;
 pub mod events;
 pub mod failpoint;

@@ -1,4 +1,16 @@
 //! All numbers of this crate, in one place.
+//!
+//! | metric | what |
+//! | --- | --- |
+//! | `outbox_rows`, `outbox_oldest_seconds` | what this service has not handed to the broker yet |
+//! | `events_published_total`, `events_confirmed_total` by `type` | what went out, and what the broker has on disk |
+//! | `events_unrouted_total` by `type` | what no queue was bound for: it reached nobody |
+//! | `queue_messages`, `queue_oldest_seconds` by `queue` | what waits for a consumer, and how long ago the oldest that it holds happened |
+//! | `queue_dead_letters` by `queue` | what a person should look at: `cargo mesh dead-letters` |
+//! | `events_consumed_total` by `queue`, `type`, `result` | deliveries that were `done`, `retried` or `dead` |
+//! | `events_redelivered_total` by `queue` | what the broker delivered before |
+//! | `events_commit_to_handler_seconds`, `events_handler_seconds` | how long an event took to its handler, and how long that took |
+//! | `broker_connected` by `role`, `broker_blocked` | links, and whether the broker takes events |
 
 use std::time::Duration;
 
@@ -79,6 +91,17 @@ pub(crate) fn outbox(rows: i64, oldest: Duration) {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
     gauge!("outbox_rows").set(rows as f64);
     gauge!("outbox_oldest_seconds").set(oldest.as_secs_f64());
+}
+
+/// What waits in a queue and in its dead letters.
+pub(crate) fn queue(queue: &str, messages: u32, dead: u32) {
+    gauge!("queue_messages", "queue" => queue.to_owned()).set(messages);
+    gauge!("queue_dead_letters", "queue" => queue.to_owned()).set(dead);
+}
+
+/// How long ago the oldest event happened that a consumer holds.
+pub(crate) fn oldest(queue: &str, age: Duration) {
+    gauge!("queue_oldest_seconds", "queue" => queue.to_owned()).set(age.as_secs_f64());
 }
 
 /// A link to the broker: `publish` or a queue.

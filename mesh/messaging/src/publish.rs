@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use lapin::{
     BasicProperties, Channel, Confirmation, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
@@ -127,7 +128,8 @@ impl Publisher {
             metrics::connected("publish", false);
             *link = None;
         }
-        let open = Arc::new(Open::new(broker).await?);
+        let opening = tokio::time::timeout(DEADLINE, Open::new(broker));
+        let open = Arc::new(opening.await.context("the broker does not answer")??);
         metrics::connected("publish", true);
         *link = Some(Arc::clone(&open));
         Ok(open)
@@ -139,6 +141,8 @@ impl Publisher {
         if link.as_ref().is_some_and(|open| Arc::ptr_eq(open, failed)) {
             *link = None;
             metrics::connected("publish", false);
+            let failed = Arc::clone(failed);
+            tokio::spawn(async move { failed.link.close().await });
         }
     }
 }

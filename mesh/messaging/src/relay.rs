@@ -30,9 +30,9 @@ use crate::{
 /// Events that are published before their confirms are waited for.
 const BATCH: u64 = 256;
 /// How often the outbox is looked at without being woken, for rows of an instance that died.
-const SWEEP: Duration = Duration::from_secs(2);
-/// Rows that are younger belong to an instance that is at work on them.
-const ABANDONED: Duration = Duration::from_secs(1);
+const SWEEP: Duration = Duration::from_secs(1);
+/// How often what waits is counted.
+const MEASURING: Duration = Duration::from_secs(2);
 /// What the last events get at shutdown.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -85,6 +85,7 @@ impl Relay {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         // What an earlier run left.
         let mut due = true;
+        let mut seen = None;
         loop {
             if due && let Err(error) = self.drain().await {
                 tracing::warn!(cause = format!("{error:#}"), "events wait in the outbox");
@@ -94,7 +95,7 @@ impl Relay {
             backoff.reset();
             due = tokio::select! {
                 () = self.outbox.woken() => true,
-                () = tokio::time::sleep(SWEEP) => self.abandoned().await,
+                () = tokio::time::sleep(SWEEP) => self.abandoned(&mut seen).await,
             };
         }
     }
@@ -105,7 +106,7 @@ impl Relay {
             if let Ok(backlog) = self.backlog().await {
                 metrics::outbox(backlog.rows, backlog.age());
             }
-            tokio::time::sleep(SWEEP).await;
+            tokio::time::sleep(MEASURING).await;
         }
     }
 
@@ -120,9 +121,18 @@ impl Relay {
         Ok(found.unwrap_or_default())
     }
 
-    async fn abandoned(&self) -> bool {
-        match self.backlog().await {
-            Ok(backlog) => backlog.rows > 0 && backlog.age() >= ABANDONED,
+    /// Whether the oldest row is the same as a while ago: nobody is at work on it, then. This asks
+    /// no clock, which may have been set back since.
+    async fn abandoned(&self, seen: &mut Option<i64>) -> bool {
+        let oldest = row::Entity::find()
+            .select_only()
+            .column(row::Column::Id)
+            .order_by_asc(row::Column::Id)
+            .into_tuple::<i64>()
+            .one(&self.connection)
+            .await;
+        match oldest {
+            Ok(oldest) => std::mem::replace(seen, oldest) == oldest && oldest.is_some(),
             Err(_) => true,
         }
     }

@@ -1,30 +1,49 @@
 //! The life of a consumer: links that come and go, and lanes that keep the order.
 
 use std::{
-    collections::hash_map::DefaultHasher,
+    collections::{BTreeSet, hash_map::DefaultHasher},
+    convert::Infallible,
     hash::{Hash as _, Hasher as _},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use anyhow::Context as _;
+use chassis::clock;
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use lapin::{
-    Channel,
+    Channel, ErrorKind,
     message::Delivery,
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
+    protocol::{AMQPErrorKind, AMQPSoftError},
     types::FieldTable,
 };
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Broker, Consumer, Envelope, backoff::Backoff, broker::Link, event::Poison, metrics, topology,
+    Broker, Consumer, Envelope,
+    backoff::Backoff,
+    broker::Link,
+    event::Poison,
+    metrics,
+    topology::{self, Depth},
 };
 
 /// Handlers that run at once; events of one subject are always in the same lane.
 const LANES: usize = 16;
-/// What closing a link in order may take.
+/// What ending a subscription in order may take.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// What declaring everything may take.
+const OPEN_DEADLINE: Duration = Duration::from_secs(20);
+/// A link that lived for longer was no failure to connect.
+const STABLE: Duration = Duration::from_secs(10);
+/// How often the link is looked at, which may end without a word to those who listen.
+const WATCHING: Duration = Duration::from_secs(1);
+/// How often what waits is counted, and everything is declared again: somebody may have deleted a
+/// binding, and nobody would tell us.
+const TENDING: Duration = Duration::from_secs(5);
 
 /// A consumer at its broker.
 #[derive(Debug)]
@@ -35,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) consumer: Consumer,
     /// Cancelled when the queue was declared for the first time.
     pub(crate) declared: CancellationToken,
+    /// The events in the lanes: when they happened, and their tags.
+    held: Mutex<BTreeSet<(DateTime<Utc>, u64)>>,
 }
 
 /// A message on its way through a lane.
@@ -52,32 +73,32 @@ pub(crate) async fn run(session: Arc<Session>, shutdown: CancellationToken) {
             () = shutdown.cancelled() => break,
             opened = session.open() => opened,
         };
+        let begun = Instant::now();
         let ended = match opened {
             Ok((link, channel, deliveries)) => {
-                backoff.reset();
                 metrics::connected(&session.queue, true);
-                let ended = session.consume(&channel, deliveries, &shutdown).await;
+                let lost = CancellationToken::new();
+                let ended = tokio::select! {
+                    ended = session.consume(&channel, deliveries, &lost, &shutdown) => ended,
+                    never = session.tend(&link, &channel, &lost) => match never {},
+                };
                 metrics::connected(&session.queue, false);
-                close(link).await;
+                link.close().await;
                 ended
             }
             Err(error) => Err(error),
         };
+        if begun.elapsed() >= STABLE {
+            backoff.reset();
+        }
         if let Err(error) = ended {
-            let cause = format!("{error:#}");
-            tracing::warn!(queue = session.queue, cause, "consumer lost the broker");
+            session.report(&error);
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = tokio::time::sleep(backoff.pause()) => {}
             }
         }
     }
-}
-
-/// What is not acknowledged goes back to the queue by this.
-async fn close(link: Link) {
-    let closing = link.connection.close(200, "done".into());
-    let _ = tokio::time::timeout(CLOSE_DEADLINE, closing).await;
 }
 
 impl Session {
@@ -87,28 +108,35 @@ impl Session {
             queue,
             consumer,
             declared: CancellationToken::new(),
+            held: Mutex::default(),
+        }
+    }
+
+    /// Says why there is no link any more.
+    fn report(&self, error: &anyhow::Error) {
+        let (queue, cause) = (self.queue.as_str(), format!("{error:#}"));
+        if is_refusal(error) {
+            tracing::error!(
+                queue,
+                cause,
+                "the broker has this queue or exchange with other settings: delete it there"
+            );
+        } else {
+            tracing::warn!(queue, cause, "consumer lost the broker");
         }
     }
 
     /// Connects, declares everything anew, and asks for events.
     async fn open(&self) -> anyhow::Result<(Link, Channel, lapin::Consumer)> {
         let link = self.broker.connect(&self.queue).await?;
+        let opening = tokio::time::timeout(OPEN_DEADLINE, self.listen(&link));
+        let (channel, deliveries) = opening.await.context("the broker does not answer")??;
+        Ok((link, channel, deliveries))
+    }
+
+    async fn listen(&self, link: &Link) -> anyhow::Result<(Channel, lapin::Consumer)> {
         let channel = link.connection.create_channel().await?;
-        topology::declare_exchanges(&channel, &self.broker).await?;
-        let kinds: Vec<&str> = self.consumer.handlers.keys().copied().collect();
-        let ordered = self.consumer.ordered;
-        topology::declare_consumer(&channel, &self.broker, &self.queue, &kinds, ordered).await?;
-        for kind in &self.consumer.dropped {
-            let exchange = self.broker.name(topology::EXCHANGE);
-            channel
-                .queue_unbind(
-                    self.queue.as_str().into(),
-                    exchange.into(),
-                    (*kind).into(),
-                    FieldTable::default(),
-                )
-                .await?;
-        }
+        self.measure(self.declare(&channel).await?);
         self.declared.cancel();
         let options = BasicQosOptions::default();
         channel.basic_qos(self.consumer.prefetch, options).await?;
@@ -121,7 +149,64 @@ impl Session {
             )
             .await?;
         tracing::info!(queue = self.queue, "consumer listens");
-        Ok((link, channel, deliveries))
+        Ok((channel, deliveries))
+    }
+
+    async fn declare(&self, channel: &Channel) -> lapin::Result<Depth> {
+        topology::declare_exchanges(channel, &self.broker).await?;
+        let kinds: Vec<&str> = self.consumer.handlers.keys().copied().collect();
+        let ordered = self.consumer.ordered;
+        let depth =
+            topology::declare_consumer(channel, &self.broker, &self.queue, &kinds, ordered).await?;
+        for kind in &self.consumer.dropped {
+            let exchange = self.broker.name(topology::EXCHANGE);
+            channel
+                .queue_unbind(
+                    self.queue.as_str().into(),
+                    exchange.into(),
+                    (*kind).into(),
+                    FieldTable::default(),
+                )
+                .await?;
+        }
+        Ok(depth)
+    }
+
+    /// Endless: says when the link is lost, keeps what is declared, and shows what waits.
+    async fn tend(&self, link: &Link, channel: &Channel, lost: &CancellationToken) -> Infallible {
+        let mut tended = Instant::now();
+        loop {
+            tokio::time::sleep(WATCHING).await;
+            if !(link.connection.status().connected() && channel.status().connected()) {
+                lost.cancel();
+            } else if tended.elapsed() >= TENDING {
+                self.declare_again(link).await;
+                tended = Instant::now();
+            }
+        }
+    }
+
+    async fn declare_again(&self, link: &Link) {
+        let declaring = async {
+            // A channel of its own: one that the broker closes shall not end the consumer.
+            let channel = link.connection.create_channel().await?;
+            self.measure(self.declare(&channel).await?);
+            channel.close(200, "done".into()).await?;
+            anyhow::Ok(())
+        };
+        match tokio::time::timeout(TENDING, declaring).await {
+            Ok(Err(error)) if is_refusal(&error) => self.report(&error),
+            // The link itself fails as well, then.
+            _ => {}
+        }
+    }
+
+    fn measure(&self, depth: Depth) {
+        metrics::queue(&self.queue, depth.messages, depth.dead);
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = held.first().map(|(time, _)| clock::now() - *time);
+        let age = oldest.and_then(|age| age.to_std().ok());
+        metrics::oldest(&self.queue, age.unwrap_or_default());
     }
 
     /// Hands deliveries to the lanes until `shutdown` (in order) or the link is lost (an error).
@@ -131,6 +216,7 @@ impl Session {
         self: &Arc<Self>,
         channel: &Channel,
         mut deliveries: lapin::Consumer,
+        lost: &CancellationToken,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<()> {
         let stopping = CancellationToken::new();
@@ -148,8 +234,9 @@ impl Session {
                 biased;
                 () = shutdown.cancelled() => break Ok(()),
                 () = stopping.cancelled() => break Err(anyhow::anyhow!("cannot acknowledge")),
+                () = lost.cancelled() => break Err(anyhow::anyhow!("the link is lost")),
                 next = deliveries.next() => match next {
-                    Some(Ok(delivery)) => dispatch(&lanes, delivery),
+                    Some(Ok(delivery)) => self.dispatch(&lanes, delivery),
                     Some(Err(error)) => break Err(error.into()),
                     None => break Err(anyhow::anyhow!("the broker ended the consumer")),
                 },
@@ -161,7 +248,15 @@ impl Session {
         }
         stopping.cancel();
         drop(lanes);
-        while workers.join_next().await.is_some() {}
+        while let Some(worker) = workers.join_next().await {
+            if let Err(error) = worker {
+                tracing::error!(queue = self.queue, cause = %error, "a lane broke down");
+            }
+        }
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         ended
     }
 
@@ -171,6 +266,8 @@ impl Session {
         mut parcels: mpsc::UnboundedReceiver<Parcel>,
         stopping: CancellationToken,
     ) {
+        // However this ends, others must not go on without it: its events would wait for ever.
+        let _guard = stopping.clone().drop_guard();
         loop {
             let parcel = tokio::select! {
                 biased;
@@ -178,22 +275,48 @@ impl Session {
                 parcel = parcels.recv() => parcel,
             };
             let Some(parcel) = parcel else { return };
+            let mark = parcel.mark();
             if let Err(error) = self.settle(parcel, &stopping).await {
-                tracing::debug!(cause = format!("{error:#}"), "delivery not settled");
-                stopping.cancel();
+                let cause = format!("{error:#}");
+                tracing::warn!(queue = self.queue, cause, "delivery not settled");
                 return;
+            }
+            if let Some(mark) = mark {
+                let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+                held.remove(&mark);
             }
         }
     }
+
+    fn dispatch(&self, lanes: &[mpsc::UnboundedSender<Parcel>], delivery: Delivery) {
+        let envelope = Envelope::parse(&delivery.data);
+        let mut hasher = DefaultHasher::new();
+        if let Ok(envelope) = &envelope {
+            (&envelope.source, &envelope.subject).hash(&mut hasher);
+        }
+        let lane = usize::try_from(hasher.finish() % lanes.len() as u64).unwrap_or_default();
+        let parcel = Parcel { delivery, envelope };
+        if let Some(mark) = parcel.mark() {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.insert(mark);
+        }
+        // A lane that is gone was told to stop: what it does not take goes back to the queue.
+        let _ = lanes[lane].send(parcel);
+    }
 }
 
-fn dispatch(lanes: &[mpsc::UnboundedSender<Parcel>], delivery: Delivery) {
-    let envelope = Envelope::parse(&delivery.data);
-    let mut hasher = DefaultHasher::new();
-    if let Ok(envelope) = &envelope {
-        (&envelope.source, &envelope.subject).hash(&mut hasher);
+impl Parcel {
+    fn mark(&self) -> Option<(DateTime<Utc>, u64)> {
+        let envelope = self.envelope.as_ref().ok()?;
+        Some((envelope.time, self.delivery.delivery_tag))
     }
-    let lane = usize::try_from(hasher.finish() % lanes.len() as u64).unwrap_or_default();
-    // A lane that is gone was told to stop: what it does not take goes back to the queue.
-    let _ = lanes[lane].send(Parcel { delivery, envelope });
+}
+
+/// Whether the broker has something of this name that is not like ours.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    let refused = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
+    match error.downcast_ref::<lapin::Error>().map(lapin::Error::kind) {
+        Some(ErrorKind::ProtocolError(said)) => *said.kind() == refused,
+        _ => false,
+    }
 }

@@ -57,6 +57,13 @@ pub(crate) async fn declare_exchanges(channel: &Channel, broker: &Broker) -> lap
     Ok(())
 }
 
+/// What waits at the broker for one consumer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Depth {
+    pub(crate) messages: u32,
+    pub(crate) dead: u32,
+}
+
 /// Declares the queue of a consumer and its dead letters, bound to `kinds`.
 ///
 /// `ordered`: one instance at a time gets the events, so that they keep their order.
@@ -66,19 +73,20 @@ pub(crate) async fn declare_consumer(
     queue: &str,
     kinds: &[&str],
     ordered: bool,
-) -> lapin::Result<()> {
+) -> lapin::Result<Depth> {
     let dead = dead_name(queue);
     let mut arguments = onward_to(Some(&dead));
     arguments.insert("x-delivery-limit".into(), DELIVERY_LIMIT.into());
     arguments.insert("x-single-active-consumer".into(), ordered.into());
-    declare_queue(channel, queue, arguments).await?;
+    let messages = declare_queue(channel, queue, arguments).await?;
     for kind in kinds {
         bind(channel, queue, &broker.name(EXCHANGE), kind).await?;
     }
     // Looking at dead letters counts as delivering them, and shall never be the end of them.
     let mut arguments = FieldTable::default();
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(i32::MAX));
-    declare_queue(channel, &dead, arguments).await
+    let dead = declare_queue(channel, &dead, arguments).await?;
+    Ok(Depth { messages, dead })
 }
 
 /// Arguments of a queue that hands messages on to another one: to `queue`, or to the one that
@@ -109,17 +117,18 @@ async fn declare_exchange(channel: &Channel, name: &str, kind: ExchangeKind) -> 
         .await
 }
 
+/// Declares a durable queue; how many messages are ready in it.
 async fn declare_queue(
     channel: &Channel,
     name: &str,
     mut arguments: FieldTable,
-) -> lapin::Result<()> {
+) -> lapin::Result<u32> {
     arguments.insert("x-queue-type".into(), text("quorum"));
     let options = QueueDeclareOptions::durable();
-    channel
+    let queue = channel
         .queue_declare(name.into(), options, arguments)
         .await?;
-    Ok(())
+    Ok(queue.message_count())
 }
 
 async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> lapin::Result<()> {

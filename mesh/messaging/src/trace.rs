@@ -7,13 +7,12 @@ use tracing::{Span, info_span};
 
 /// The headers of W3C trace context.
 const HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+/// A longer value is none of a tracer: passed on, it could make headers too large for a frame.
+const LONGEST: usize = 512;
 
 /// The `traceparent` of the current span, if it is traced.
 pub(crate) fn current() -> Option<String> {
-    let mut headers = HeaderMap::new();
-    propagation::inject(&mut headers);
-    let value = headers.get(HEADERS[0])?;
-    value.to_str().ok().map(str::to_owned)
+    propagation::current()
 }
 
 /// The span of a publication, in the trace of the change.
@@ -25,11 +24,9 @@ pub(crate) fn publish_span(kind: &str, id: &str, traceparent: Option<&str>) -> S
         messaging.system = "rabbitmq",
         messaging.message.id = id,
     );
-    let mut headers = HeaderMap::new();
-    if let Some(Ok(value)) = traceparent.map(HeaderValue::from_str) {
-        headers.insert(HEADERS[0], value);
+    if let Some(traceparent) = traceparent {
+        propagation::continue_from_text(&span, traceparent);
     }
-    propagation::continue_from(&span, &headers);
     span
 }
 
@@ -43,15 +40,22 @@ pub(crate) fn consume_span(kind: &str, id: &str, queue: &str, table: Option<&Fie
         messaging.destination.name = queue,
         messaging.message.id = id,
     );
-    let mut headers = HeaderMap::new();
-    for name in HEADERS {
-        let text = table.and_then(|table| text(table, name));
-        if let Some(Ok(value)) = text.as_deref().map(HeaderValue::from_str) {
-            headers.insert(HeaderName::from_static(name), value);
+    let mut found = HeaderMap::new();
+    for (name, value) in table.into_iter().flat_map(headers) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            found.insert(HeaderName::from_static(name), value);
         }
     }
-    propagation::continue_from(&span, &headers);
+    propagation::continue_from(&span, &found);
     span
+}
+
+/// The headers of trace context that a message has.
+pub(crate) fn headers(table: &FieldTable) -> impl Iterator<Item = (&'static str, String)> {
+    HEADERS.into_iter().filter_map(|name| {
+        let value = text(table, name)?;
+        (value.len() <= LONGEST).then_some((name, value))
+    })
 }
 
 /// Writes the current span's context into the headers of a message.

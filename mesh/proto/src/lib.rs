@@ -35,4 +35,29 @@ pub mod discussions {
         reason = "generated"
     )]
     tonic::include_proto!("plaza.discussions.v1");
+
+    /// The Redis channel on which each [`CommentStored`] is said.
+    pub const COMMENTS_CHANNEL: &str = "discussions:comments";
+}
+
+/// The contract of `timelines`.
+pub mod timelines {
+    #![expect(
+        missing_docs,
+        clippy::allow_attributes,
+        clippy::pedantic,
+        reason = "generated"
+    )]
+    tonic::include_proto!("plaza.timelines.v1");
+}
+
+/// The contract of `products`.
+pub mod products {
+    #![expect(
+        missing_docs,
+        clippy::allow_attributes,
+        clippy::pedantic,
+        reason = "generated"
+    )]
+    tonic::include_proto!("plaza.products.v1");
 }

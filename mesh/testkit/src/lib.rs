@@ -1,32 +1,58 @@
 //! What tests share: a service in process on ports of its own, tokens for it, stores of its
 //! own, and waiting by polling with a deadline.
 
+mod agent;
+pub mod browser;
 mod client;
 pub mod mesh;
+pub mod process;
+mod prometheus;
+pub mod redis;
 mod service;
 pub mod signer;
+mod socketio;
 pub mod stores;
+mod users;
 
+pub use agent::Agent;
+pub use browser::Browser;
 pub use client::{Reply, send};
 pub use mesh::Mesh;
+pub use process::Process;
+pub use prometheus::Prometheus;
 pub use service::TestService;
 pub use signer::Signer;
+pub use socketio::SocketIo;
+pub use users::{FakeUsers, Mood};
 
 use std::time::Duration;
 
-/// How long [`eventually`] waits by default: far more than anything here should take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long [`eventually`] waits by default: far more than anything here should take, on a machine
+/// that builds and tests at once.
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Polls `attempt` until it gives a value.
 ///
 /// # Panics
 /// After [`PATIENCE`], with `what` and the last reason.
-pub async fn eventually<T, F, R>(what: &str, mut attempt: F) -> T
+pub async fn eventually<T, F, R>(what: &str, attempt: F) -> T
 where
     F: FnMut() -> R,
     R: Future<Output = Result<T, String>>,
 {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    eventually_within(PATIENCE, what, attempt).await
+}
+
+/// As [`eventually`], for what takes longer or must be faster.
+///
+/// # Panics
+/// After `patience`, with `what` and the last reason.
+pub async fn eventually_within<T, F, R>(patience: Duration, what: &str, mut attempt: F) -> T
+where
+    F: FnMut() -> R,
+    R: Future<Output = Result<T, String>>,
+{
+    let deadline = tokio::time::Instant::now() + patience;
     loop {
         let reason = match attempt().await {
             Ok(value) => return value,
@@ -34,7 +60,7 @@ where
         };
         assert!(
             tokio::time::Instant::now() < deadline,
-            "{what} did not happen within {PATIENCE:?}: {reason}"
+            "{what} did not happen within {patience:?}: {reason}"
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

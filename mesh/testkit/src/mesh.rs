@@ -1,7 +1,12 @@
 //! The mesh that `cargo mesh test` started, as its tests see it.
 
 use std::{
-    collections::BTreeMap, fs, path::PathBuf, process::Command, sync::LazyLock, time::Duration,
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+    time::Duration,
 };
 
 use reqwest::{Client, Method, RequestBuilder};
@@ -176,31 +181,71 @@ impl Mesh {
             .services
             .iter()
             .find(|(_, entry)| entry.instances.iter().any(|id| id == instance))?;
-        let marks = [
-            format!("PLAZA_INSTANCE={instance}"),
-            format!("PLAZA_MESH_DIR={}", self.state.display()),
-        ];
-        fs::read_dir("/proc")
-            .expect("/proc")
-            .filter_map(Result::ok)
-            .find_map(|entry| {
-                let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-                let environment = fs::read(entry.path().join("environ")).ok()?;
-                let variables = environment.split(|byte| *byte == 0);
-                let ours = marks.iter().all(|mark| {
-                    variables
-                        .clone()
-                        .any(|variable| variable == mark.as_bytes())
-                });
-                let program = fs::read_link(entry.path().join("exe")).ok()?;
-                let named = program
-                    .file_name()?
-                    .to_str()?
-                    .trim_end_matches(" (deleted)")
-                    == service.0;
-                (ours && named).then_some(pid)
-            })
+        self.find(service.0, &[format!("PLAZA_INSTANCE={instance}")])
     }
+
+    /// The process of a program that this mesh has one of, if it runs.
+    ///
+    /// # Panics
+    /// As [`Mesh::process`].
+    pub fn program(&self, name: &str) -> Option<u32> {
+        self.find(name, &[])
+    }
+
+    /// A process of this mesh by the name of its program and what its environment has.
+    fn find(&self, program: &str, marks: &[String]) -> Option<u32> {
+        let mut processes = processes(&self.state);
+        let found = processes.find(|process| {
+            process.is(program) && marks.iter().all(|mark| process.has(mark.as_bytes()))
+        });
+        found.map(|process| process.id)
+    }
+}
+
+/// A process of a mesh.
+#[derive(Debug)]
+pub struct Running {
+    /// Its number.
+    pub id: u32,
+    /// The file of its program.
+    pub program: String,
+    /// The name that it was called by: Debian's `redis-server` is a link to another program.
+    called: String,
+    environment: Vec<u8>,
+}
+
+impl Running {
+    fn read(entry: &fs::DirEntry) -> Option<Self> {
+        let file = fs::read_link(entry.path().join("exe")).ok()?;
+        let name = file.file_name()?.to_str()?;
+        let called = fs::read_to_string(entry.path().join("comm")).ok()?;
+        Some(Self {
+            id: entry.file_name().to_str()?.parse().ok()?,
+            program: name.trim_end_matches(" (deleted)").to_owned(),
+            called: called.trim_end().to_owned(),
+            environment: fs::read(entry.path().join("environ")).ok()?,
+        })
+    }
+
+    fn is(&self, program: &str) -> bool {
+        [&self.program, &self.called].contains(&&program.to_owned())
+    }
+
+    fn has(&self, variable: &[u8]) -> bool {
+        let mut variables = self.environment.split(|byte| *byte == 0);
+        variables.any(|found| found == variable)
+    }
+}
+
+/// The processes of the mesh that keeps its settings in this folder.
+///
+/// # Panics
+/// When `/proc` cannot be read.
+pub fn processes(state: &Path) -> impl Iterator<Item = Running> {
+    let mark = format!("PLAZA_MESH_DIR={}", state.display());
+    let entries = fs::read_dir("/proc").expect("/proc");
+    let running = entries.filter_map(|entry| Running::read(&entry.ok()?));
+    running.filter(move |process| process.has(mark.as_bytes()))
 }
 
 /// A client without pooled connections: each test sees what a new client would.

@@ -53,8 +53,20 @@ impl<S: Service> TestService<S> {
     /// # Panics
     /// As [`TestService::start`].
     pub async fn start_in(data: Arc<TempDir>, flags: &[&str]) -> Self {
+        Self::run(build::<S>(&data, flags, false).await, data).await
+    }
+
+    /// Starts a process of the service that does background work alone (`work`), over the data
+    /// folder of another one.
+    ///
+    /// # Panics
+    /// As [`TestService::start`].
+    pub async fn start_worker_in(data: Arc<TempDir>, flags: &[&str]) -> Self {
+        Self::run(build::<S>(&data, flags, true).await, data).await
+    }
+
+    async fn run(app: App<S>, data: Arc<TempDir>) -> Self {
         telemetry::metrics::install().expect("no other recorder is installed");
-        let app = build::<S>(&data, flags).await;
         let signer = Signer::new("testkit");
         if S::TOKENS == TokenSource::Stream {
             app.context().tokens.apply(signer.snapshot());
@@ -153,7 +165,7 @@ impl<S: Service> TestService<S> {
     }
 }
 
-async fn build<S: Service>(data: &TempDir, flags: &[&str]) -> App<S> {
+async fn build<S: Service>(data: &TempDir, flags: &[&str], worker: bool) -> App<S> {
     let data_dir = data.path().display().to_string();
     let fixed = [
         "--registration=off",
@@ -167,7 +179,11 @@ async fn build<S: Service>(data: &TempDir, flags: &[&str]) -> App<S> {
     ];
     let parsed = Flags::<S::Settings>::try_parse_from(fixed.iter().chain(flags));
     let parsed = parsed.unwrap_or_else(|error| panic!("{error}"));
-    let built = App::<S>::build(parsed.settings, parsed.own).await;
+    let built = if worker {
+        App::<S>::build_worker(parsed.settings, parsed.own).await
+    } else {
+        App::<S>::build(parsed.settings, parsed.own).await
+    };
     built.unwrap_or_else(|error| panic!("{error:#}"))
 }
 

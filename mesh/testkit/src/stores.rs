@@ -11,6 +11,40 @@ const DOCUMENTS: &str = "TEST_DOCUMENTS_URLS";
 /// Variable with the URL of a RabbitMQ server whose user may declare exchanges and queues.
 const AMQP: &str = "TEST_AMQP_URL";
 
+/// Where a suite keeps relational data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sql {
+    /// A file in the service's data folder.
+    Sqlite,
+    /// A new database of the server that the tests are given.
+    Postgres,
+}
+
+impl Sql {
+    /// The flag and value that make a service use a new store of this kind; none where that is
+    /// what it does by itself.
+    pub async fn flags(self, flag: &str) -> Vec<String> {
+        match self {
+            Self::Sqlite => Vec::new(),
+            Self::Postgres => vec![flag.to_owned(), postgres().await],
+        }
+    }
+}
+
+/// Runs each test once a backend, as `sqlite::<test>` and `postgres::<test>`; a test is an
+/// `async fn` that takes a [`Sql`].
+#[macro_export]
+macro_rules! on_each_store {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $test() { super::$test($crate::stores::Sql::Sqlite).await })+
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $test() { super::$test($crate::stores::Sql::Postgres).await })+
+        }
+    };
+}
+
 /// A new, empty Postgres database; its URL.
 ///
 /// # Panics

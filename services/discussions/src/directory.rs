@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::{Error, Page};
+use chassis::{Error, Page, documents::turn};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use moka::sync::Cache;
 use tokio::{
@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 use crate::{
     model::{Post, PostId, Revision},
     recent::Recent,
-    store::{Filter, Head, Store, turn},
+    store::{Filter, Head, Store},
 };
 
 /// Memory for posts that lists show, in bytes.
@@ -126,14 +126,17 @@ impl Directory {
     pub(crate) async fn insert(&self, post: Post) -> Result<(), Error> {
         let store = self.store.clone();
         let head = Head::from(&post);
-        let entry = self.to_the_end(async move {
-            store.posts.insert(&post).await?;
-            store.journal.append(Some(post.id)).await
+        let inserted = self.to_the_end(async move {
+            let new = store.posts.insert(&post).await?;
+            // Who was cut off before the entry is made up for.
+            let entry = store.journal.append(Some(post.id)).await?;
+            Ok((new, entry))
         });
-        let entry = entry.await?;
+        let (new, entry) = inserted.await?;
         // Nobody else can have changed what nobody else knew of: no need to read it again. But
         // the post is stored, and known sooner or later, whether this works out or not.
-        if let Ok(mut known) = turn(&self.known).await
+        if new
+            && let Ok(mut known) = turn(&self.known).await
             && known.applied + 1 == entry
         {
             known.recent.put(head);

@@ -6,6 +6,7 @@
 mod clients;
 mod directory;
 mod grpc;
+mod herald;
 mod http;
 pub mod model;
 mod recent;
@@ -13,10 +14,17 @@ mod store;
 
 use std::sync::Arc;
 
-use chassis::{Call, Context, Error, Route, Service};
+use chassis::{Call, Context, Error, Operations, Repeatable, Route, Service, clock, redis};
+use messaging::Broker;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{clients::Authors, directory::Directory, store::Store};
+use crate::{
+    clients::Authors,
+    directory::Directory,
+    herald::Herald,
+    model::{Comment, NewComment, PostId},
+    store::Store,
+};
 
 /// Settings of this service alone.
 #[derive(Debug, Clone, clap::Args)]
@@ -32,6 +40,12 @@ pub struct Settings {
     /// Name of the database in the document store
     #[arg(long, env = "DISCUSSIONS_DATABASE", default_value = "discussions")]
     pub documents_db: String,
+    /// Where events go.
+    #[command(flatten)]
+    pub messaging: messaging::Settings,
+    /// Where new comments are told, for those who listen.
+    #[command(flatten)]
+    pub redis: redis::Settings,
     /// Newest posts that lists and counts know without the store, about 200 bytes each
     #[arg(long, env = "DISCUSSIONS_RECENT_POSTS", default_value_t = 100_000)]
     pub recent_posts: usize,
@@ -43,6 +57,26 @@ pub struct Discussions {
     store: Store,
     directory: Arc<Directory>,
     authors: Authors,
+    herald: Herald,
+    operations: Operations,
+}
+
+impl Discussions {
+    /// Stores a comment by somebody who exists on a post that does, and tells those who listen.
+    async fn comment(&self, post: PostId, new: NewComment) -> Result<Comment, Error> {
+        let post = self.store.posts.get(post).await?;
+        self.authors.require(new.user_id).await?;
+        let comments = &self.store.comments;
+        let comment = comments.append(post.id, new, clock::now()).await?;
+        self.herald.tell(&comment).await;
+        Ok(comment)
+    }
+}
+
+impl Repeatable for Discussions {
+    fn operations(&self) -> &Operations {
+        &self.operations
+    }
 }
 
 impl Service for Discussions {
@@ -61,12 +95,15 @@ impl Service for Discussions {
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {
         let authors = Authors::connect(context)?;
         let url = settings.documents_url.expose_secret();
-        let store = Store::open(context, url, &settings.documents_db).await?;
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
+        let store = Store::open(context, url, &settings.documents_db, &broker).await?;
         let directory =
             Directory::open(store.clone(), settings.recent_posts, context.tasks.clone());
         let directory = Arc::new(directory.await?);
         context.spawn(Arc::clone(&directory).keep_current());
         Ok(Self {
+            operations: Operations::in_documents(store.database(), context),
+            herald: Herald::connect(&settings.redis, context).await,
             store,
             directory,
             authors,

@@ -3,7 +3,8 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use proto::users::{
-    GetManyRequest, GetManyResponse, GetRequest, TokenUpdate, User, WatchRequest,
+    ContactResponse, FindRequest, GetManyRequest, GetManyResponse, GetRequest, TokenUpdate, User,
+    WatchRequest,
     tokens_server::{Tokens, TokensServer},
     users_server,
 };
@@ -29,9 +30,24 @@ struct UsersGrpc(Arc<Users>);
 impl users_server::Users for UsersGrpc {
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<User>, Status> {
         let user = self.0.store.find_by_id(request.into_inner().id).await?;
-        Ok(Response::new(shown(
-            user.ok_or_else(|| Status::not_found("no such user"))?,
-        )))
+        Ok(Response::new(shown(known(user)?)))
+    }
+
+    async fn find(&self, request: Request<FindRequest>) -> Result<Response<User>, Status> {
+        let username = request.into_inner().username;
+        let user = self.0.store.find_by_username(&username).await?;
+        Ok(Response::new(shown(known(user)?)))
+    }
+
+    async fn contact(
+        &self,
+        request: Request<GetRequest>,
+    ) -> Result<Response<ContactResponse>, Status> {
+        let user = known(self.0.store.find_by_id(request.into_inner().id).await?)?;
+        Ok(Response::new(ContactResponse {
+            username: user.username,
+            email: user.email,
+        }))
     }
 
     async fn get_many(
@@ -49,6 +65,10 @@ impl users_server::Users for UsersGrpc {
             users: users.into_iter().map(shown).collect(),
         }))
     }
+}
+
+fn known(user: Option<model::User>) -> Result<model::User, Status> {
+    user.ok_or_else(|| Status::not_found("no such user"))
 }
 
 fn shown(user: model::User) -> User {

@@ -15,7 +15,7 @@ mod throttle;
 
 use std::sync::Arc;
 
-use chassis::{Call, Context, Error, Route, Service, TokenSource};
+use chassis::{Call, Context, Error, Route, Service, TokenSource, sql};
 use messaging::Broker;
 
 pub use sessions::Sessions;
@@ -28,6 +28,12 @@ pub struct Settings {
     /// URL of the relational store [default: SQLite, `users.db` in `DATA_DIR`]
     #[arg(long, env = "USERS_DATABASE_URL", hide_env_values = true)]
     pub users_database_url: Option<String>,
+    /// Name of the database, where the store is given by `DB_HOST`
+    #[arg(long, env = "USERS_DB_NAME", default_value = "microblog_users")]
+    pub users_db_name: String,
+    /// The store in parts.
+    #[command(flatten)]
+    pub server: sql::Server,
     /// Minutes that a token lives
     #[arg(long, env = "JWT_EXPIRES_MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=43_200))]
     pub jwt_expires_minutes: u32,
@@ -66,6 +72,7 @@ impl Service for Users {
     const NAME: &'static str = "users";
     const DESCRIPTION: &'static str = "Accounts, profiles, follows and tokens";
     const TOKENS: TokenSource = TokenSource::Own;
+    const PORT: u16 = 5100;
     type Settings = Settings;
 
     fn routes() -> Vec<Route<Self>> {
@@ -78,7 +85,9 @@ impl Service for Users {
 
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {
         let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
-        let store = Store::open(context, settings.users_database_url.as_deref(), &broker).await?;
+        let url = settings.users_database_url.as_deref();
+        let url = settings.server.url(url, &settings.users_db_name);
+        let store = Store::open(context, url.as_deref(), &broker).await?;
         let sessions = Sessions::open(store.clone(), context, &settings).await?;
         context.spawn(Arc::clone(&sessions).keep_current());
         Ok(Self {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chassis::Text;
 use chrono::{DateTime, Utc};
+use email_address::{EmailAddress, Options};
 use rand::RngExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, de};
@@ -137,9 +138,13 @@ impl Email {
     /// A sentence that says so.
     pub fn new(text: &str) -> Result<Self, String> {
         let text = text.trim();
+        // By default the crate takes `Ada <ada@example.com>` for an address.
+        let bare = Options::default()
+            .without_display_text()
+            .without_domain_literal();
         if text.len() > 254
             || text.contains(char::is_control)
-            || !email_address::EmailAddress::is_valid(text)
+            || EmailAddress::parse_with_options(text, bare).is_err()
         {
             return Err("email must be an e-mail address".into());
         }
@@ -317,6 +322,10 @@ mod tests {
             "a@b@c",
             "ada@example.com\r\nBcc: x@y.z",
             "a\0@example.com",
+            "Ada <a@b.c>",
+            "<a@b.c>",
+            "a@b.c, d@e.f",
+            "a@[127.0.0.1]",
         ] {
             assert!(Email::new(bad).is_err(), "{bad:?}");
         }

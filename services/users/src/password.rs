@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn d25_new_hashes_are_argon2id_with_the_agreed_cost() {
+    async fn s2_65_new_hashes_are_argon2id_with_the_agreed_cost() {
         let hasher = Hasher::new();
         let password = SecretString::from("correct horse");
         let hash = hasher.hash(&password).await.unwrap();

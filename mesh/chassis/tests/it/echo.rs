@@ -26,6 +26,7 @@ pub struct Said {
 impl Service for Echo {
     const NAME: &'static str = "echo";
     const DESCRIPTION: &'static str = "Says back what it is told";
+    const ROLES: &'static [&'static str] = &["shouting"];
     type Settings = Settings;
 
     fn routes() -> Vec<Route<Self>> {

@@ -3,6 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bounds;
+mod docs;
 mod echo;
+#[cfg(all(feature = "sql", feature = "documents"))]
+mod operations;
+#[cfg(feature = "redis")]
+mod redis;
 mod requests;
 mod shutdown;
+mod workers;

@@ -123,3 +123,15 @@ async fn a_service_without_grpc_says_so_in_grpc() {
     let reply = send(request.body("")).await;
     assert_eq!((reply.status, reply.header("grpc-status")), (200, "12"));
 }
+
+#[tokio::test]
+async fn d4_an_array_is_no_body_even_where_its_items_would_fit() {
+    let service = TestService::<Echo>::start(&[]).await;
+    for body in [json!(["hello"]), json!([])] {
+        let refused = service.call(Method::POST, "/echo", "", &body).await;
+        refused.problem(422);
+    }
+    let request = service.request(Method::POST, "/echo").body("[\"hello\"");
+    let request = request.header("content-type", "application/json");
+    send(request).await.problem(400);
+}

@@ -1,7 +1,5 @@
 //! Ready, draining, gone: in that order.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use testkit::{TestService, eventually};
 
@@ -42,7 +40,7 @@ async fn a_request_that_never_ends_does_not_hold_up_the_exit() {
     let slow = tokio::spawn(service.request(Method::GET, "/slow").send());
     service.service.arrived.acquire().await.unwrap().forget();
     // The drain deadline of services under test is two seconds.
-    tokio::time::timeout(Duration::from_secs(10), service.stop())
+    tokio::time::timeout(testkit::PATIENCE, service.stop())
         .await
         .expect("the deadline holds");
     slow.abort();

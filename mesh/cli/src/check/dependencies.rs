@@ -27,23 +27,23 @@ struct Allowed {
 }
 
 /// Returns what breaks a rule.
-pub fn findings(checkout: &Path) -> Result<Vec<String>> {
-    let metadata = metadata(checkout)?;
+pub fn findings(checkout: &Path, metadata: &Value) -> Result<Vec<String>> {
     let mut findings = Vec::new();
-    for package in members(&metadata) {
+    for package in members(metadata) {
         let manifest = package["manifest_path"].as_str().unwrap_or_default();
         let name = package["name"].as_str().unwrap_or_default();
         let text =
             fs::read_to_string(manifest).with_context(|| format!("cannot read {manifest}"))?;
         findings.extend(manifest_findings(name, &toml::from_str(&text)?));
     }
-    findings.extend(direction_findings(&metadata));
+    findings.extend(direction_findings(metadata));
     let listed: Listed = toml::from_str(&fs::read_to_string(checkout.join(DUPLICATES))?)?;
-    findings.extend(duplicate_findings(&versions(&metadata), &listed));
+    findings.extend(duplicate_findings(&versions(metadata), &listed));
     Ok(findings)
 }
 
-fn metadata(checkout: &Path) -> Result<Value> {
+/// Returns what cargo knows of everything that is built on this platform.
+pub fn metadata(checkout: &Path) -> Result<Value> {
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let output = services::cargo(checkout)
         .args([
@@ -70,7 +70,8 @@ fn members(metadata: &Value) -> impl Iterator<Item = &Value> {
         .filter(move |package| package["id"].as_str().is_some_and(|id| ids.contains(id)))
 }
 
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
+/// Returns the members of an array, none for anything else.
+pub fn array(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
@@ -101,7 +102,7 @@ fn manifest_findings(name: &str, manifest: &toml::Table) -> Vec<String> {
     findings
 }
 
-/// Services know shared crates, shared crates know no service, and services not each other.
+/// Services know shared crates, shared crates know no service, and services not each other; but a test may run a real peer.
 fn direction_findings(metadata: &Value) -> Vec<String> {
     let folder = |package: &Value| {
         let manifest = package["manifest_path"].as_str().unwrap_or_default();
@@ -118,7 +119,8 @@ fn direction_findings(metadata: &Value) -> Vec<String> {
     for package in members(metadata) {
         let name = package["name"].as_str().unwrap_or_default();
         let tests = folder(package).as_deref() == Some("tests");
-        for dependency in array(&package["dependencies"]).filter(|_| !tests) {
+        let used = |dependency: &&Value| !tests && dependency["kind"] != "dev";
+        for dependency in array(&package["dependencies"]).filter(used) {
             let on = dependency["name"].as_str().unwrap_or_default();
             if services.contains(on) && on != name {
                 findings.push(format!(

@@ -1,13 +1,15 @@
 //! `cargo mesh check`: what a reviewer would run, all of it, then one line on each part that failed.
 
 mod dependencies;
+mod supply;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::{generate, mesh, services};
+use crate::services::{self, Description, Table};
+use crate::{generate, mesh, observe, ship};
 
 /// Parts that are cargo's own work.
 const CARGO: &[(&str, &str)] = &[
@@ -29,11 +31,21 @@ pub fn run() -> Result<ExitCode> {
     for (title, command) in CARGO {
         findings.extend(report(title, cargo(&checkout, command)));
     }
-    findings.extend(report(
-        "dependency rules",
-        dependencies::findings(&checkout),
-    ));
-    findings.extend(report("generated files", generated(&checkout)));
+    let metadata = dependencies::metadata(&checkout)?;
+    let rules = dependencies::findings(&checkout, &metadata);
+    findings.extend(report("dependency rules", rules));
+    let supply = supply::findings(&checkout, &metadata);
+    findings.extend(report("licences and sources", supply));
+    match supply::advisories(&checkout, &metadata).transpose() {
+        Some(holes) => findings.extend(report("known advisories", holes)),
+        None => println!("- known advisories: skipped, {}", supply::NO_DATABASE),
+    }
+    let (table, descriptions) = described(&checkout)?;
+    let generated = generated(&checkout, &table, &descriptions);
+    findings.extend(report("generated files", generated));
+    let shipped = ship::findings(&checkout, &table, &descriptions);
+    findings.extend(report("images, compose files, chart", shipped));
+    findings.extend(report("alerts", observe::findings(&checkout)));
     for finding in &findings {
         println!("! {finding}");
     }
@@ -67,10 +79,15 @@ fn cargo(checkout: &Path, arguments: &str) -> Result<Vec<String>> {
     )])
 }
 
-fn generated(checkout: &Path) -> Result<Vec<String>> {
+fn described(checkout: &Path) -> Result<(Table, Vec<Description>)> {
     let table = services::table(checkout)?;
     let descriptions = generate::describe(checkout, &table)?;
-    let changed = generate::differences(checkout, &descriptions, &table)?;
+    Ok((table, descriptions))
+}
+
+fn generated(checkout: &Path, table: &Table, descriptions: &[Description]) -> Result<Vec<String>> {
+    let files = generate::all(checkout, table, descriptions)?;
+    let changed = generate::differences(checkout, &files);
     let advice = "is not what the code says: run `cargo mesh generate`";
     Ok(changed
         .into_iter()

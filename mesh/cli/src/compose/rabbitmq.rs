@@ -11,12 +11,19 @@ use crate::{
 
 /// The broker holds events that are on their way, on disk; what a person needs to see is in the metrics of the services.
 const RABBITMQ: &str = "listeners.tcp.default = 127.0.0.1:${port.rabbitmq}\ndefault_user = plaza\n\
-    default_pass = ${secret.rabbitmq}\nvm_memory_high_watermark.absolute = 256MiB\ndisk_free_limit.absolute = 200MB\n\
+    default_pass = ${secret.rabbitmq}\nraft.wal_max_size_bytes = 16777216\ndisk_free_limit.absolute = 200MB\n\
     log.console = true\nlog.console.level = warning\nlog.file = false\n";
 
 /// Writes its settings.
 pub fn write(mesh: &Mesh, values: &Values) -> Result<()> {
     let settings = template::fill_text(RABBITMQ, values)?;
+    // The suites leave some thousand queues behind, each with a process of its own.
+    let memory = if mesh.name == "test" {
+        "1GiB"
+    } else {
+        "256MiB"
+    };
+    let settings = format!("{settings}vm_memory_high_watermark.absolute = {memory}\n");
     secrets::write_private(&mesh.state.join("rabbitmq.conf"), settings.as_bytes())?;
     secrets::write_private(&mesh.state.join("rabbitmq.plugins"), b"[].\n")
 }

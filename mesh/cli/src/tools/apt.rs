@@ -39,9 +39,40 @@ pub const PROGRAMS: &[Program] = &[
         only_tests: false,
     },
     Program {
+        name: "alertmanager",
+        package: "prometheus-alertmanager",
+        file: "/usr/bin/prometheus-alertmanager",
+        only_tests: false,
+    },
+    Program {
         name: "postgres",
         package: "postgresql",
         file: "/usr/lib/postgresql",
+        only_tests: true,
+    },
+    Program {
+        name: "curl",
+        package: "curl",
+        file: "/usr/bin/curl",
+        only_tests: true,
+    },
+    Program {
+        name: "chromedriver",
+        // Brings the browser of its version with it.
+        package: "chromium-driver",
+        file: "/usr/bin/chromedriver",
+        only_tests: true,
+    },
+    Program {
+        name: "node",
+        package: "nodejs",
+        file: "/usr/bin/node",
+        only_tests: true,
+    },
+    Program {
+        name: "npm",
+        package: "npm",
+        file: "/usr/bin/npm",
         only_tests: true,
     },
 ];

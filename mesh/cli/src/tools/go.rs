@@ -11,7 +11,7 @@ use crate::progress::Step;
 use crate::random;
 
 /// The programs, by their folders in `mesh/tools`.
-pub const TOOLS: &[&str] = &["process-compose", "documents", "jaeger", "consul"];
+pub const TOOLS: &[&str] = &["process-compose", "documents", "mail", "jaeger", "consul"];
 
 /// Returns where a program's binary is in the cache. The folder carries its version and what its build follows from.
 pub fn path(checkout: &Path, tool: &str) -> Result<PathBuf> {
@@ -61,11 +61,8 @@ impl Source {
         let read = |name: &str| fs::read_to_string(folder.join(name));
         let module =
             read("go.mod").with_context(|| format!("cannot read {}/go.mod", folder.display()))?;
-        let (sums, main) = (
-            read("go.sum").unwrap_or_default(),
-            read("main.go").unwrap_or_default(),
-        );
-        let hash = random::fingerprint([module.as_bytes(), sums.as_bytes(), main.as_bytes()]) >> 32;
+        let (sums, own) = (read("go.sum").unwrap_or_default(), sources(&folder)?);
+        let hash = random::fingerprint([module.as_bytes(), sums.as_bytes(), own.as_bytes()]) >> 32;
         let package = field(&module, "tool ").unwrap_or(".").to_owned();
         let version = required_version(&module, &package).unwrap_or("v0");
         Ok(Self {
@@ -146,6 +143,20 @@ fn follow(pipe: ChildStderr, total: u64, step: &mut Step) -> Vec<String> {
         }
     }
     last
+}
+
+/// Returns the sources of a program of ours, one file after the other.
+fn sources(folder: &Path) -> Result<String> {
+    let entries = fs::read_dir(folder)?.filter_map(Result::ok);
+    let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|found| found == "go"));
+    files.sort();
+    files
+        .iter()
+        .map(|file| {
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+        })
+        .collect()
 }
 
 fn field<'a>(module: &'a str, keyword: &str) -> Option<&'a str> {

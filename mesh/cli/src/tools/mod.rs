@@ -1,8 +1,10 @@
 //! The programs of a mesh: which there are, where they lie, and how a missing one is got.
 
 mod apt;
+mod checkers;
 mod envoy;
 mod go;
+mod npm;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,6 +13,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 pub use apt::postgres_folder;
+pub use checkers::{Checkers, checkers};
+pub use npm::{NEWMAN, OPENAPI, SOCKETIO};
 
 /// Returns the path of every program, there or not.
 pub fn programs(checkout: &Path) -> Result<BTreeMap<String, PathBuf>> {
@@ -31,7 +35,12 @@ pub fn get_missing(checkout: &Path, with_tests: bool) -> Result<()> {
     envoy::get_missing(checkout)?;
     go::TOOLS
         .iter()
-        .try_for_each(|tool| go::get_missing(checkout, tool))
+        .try_for_each(|tool| go::get_missing(checkout, tool))?;
+    if with_tests {
+        SOCKETIO.get_missing(checkout)?;
+        NEWMAN.get_missing(checkout)?;
+    }
+    Ok(())
 }
 
 /// Returns the folder of one version of one program in the cache.

@@ -7,10 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::mesh::PASSWORD;
 
-use crate::own_mesh::OwnMesh;
-
-/// Everything together, idle, in KiB.
-const MEMORY_BUDGET: u64 = 800 * 1024;
+use crate::{budget, demo, everyday, own_mesh::OwnMesh};
 
 /// A person with a post: (token, path of the post).
 async fn write(mesh: &OwnMesh) -> (String, String) {
@@ -65,8 +62,10 @@ async fn up_heals_whatever_was_killed_and_down_leaves_nothing() {
     assert_eq!(mesh.processes(), before, "a second `up` changes nothing");
 
     let status: Value = serde_json::from_str(&mesh.succeeds(&["status", "--json"])).unwrap();
-    let memory = status["memory_kib"].as_u64().unwrap();
-    assert!(memory < MEMORY_BUDGET, "{memory} KiB: {status:#}");
+    budget::holds(&status);
+
+    demo::fills_every_list_once(&mesh).await;
+    everyday::commands_work(&mesh);
 
     mesh.kill(|_| true);
     mesh.succeeds(&["up"]);

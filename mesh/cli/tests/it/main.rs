@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod budget;
+mod demo;
+mod everyday;
 mod lifecycle;
 mod own_mesh;

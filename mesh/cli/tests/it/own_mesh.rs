@@ -9,7 +9,11 @@ use std::{
 
 use reqwest::Method;
 use serde_json::Value;
-use testkit::{Reply, mesh::client, send, unique};
+use testkit::{
+    Reply,
+    mesh::{client, processes},
+    send, unique,
+};
 
 /// The mesh that `PLAZA_MESH` names; `down --volumes` when dropped.
 pub struct OwnMesh {
@@ -77,27 +81,9 @@ impl OwnMesh {
 
     /// The processes that carry its mark: id to program.
     pub fn processes(&self) -> BTreeMap<u32, String> {
-        let mark = format!("PLAZA_MESH_DIR={}", self.state().display());
-        let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-        entries
-            .filter_map(|entry| {
-                let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-                let environment = fs::read(entry.path().join("environ")).ok()?;
-                let ours = environment
-                    .split(|byte| *byte == 0)
-                    .any(|variable| variable == mark.as_bytes());
-                let program = fs::read_link(entry.path().join("exe")).ok()?;
-                ours.then(|| {
-                    (
-                        pid,
-                        program
-                            .file_name()
-                            .unwrap_or_default()
-                            .to_string_lossy()
-                            .into_owned(),
-                    )
-                })
-            })
+        let state = self.state();
+        processes(&state)
+            .map(|process| (process.id, process.program))
             .collect()
     }
 
@@ -125,7 +111,8 @@ impl Drop for OwnMesh {
     }
 }
 
-fn checkout() -> PathBuf {
+/// The checkout whose command is under test.
+pub fn checkout() -> PathBuf {
     // Not `env!`: a target folder that checkouts share may hold a binary that another one built.
     let package = std::env::var("CARGO_MANIFEST_DIR").unwrap();
     Path::new(&package).join("../..").canonicalize().unwrap()

@@ -1,18 +1,24 @@
 //! Dead letters: poison gets there at once with its reason, and can be sent again.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    process::Output,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use lapin::{BasicProperties, Connection, ConnectionProperties, options::BasicPublishOptions};
+use lapin::types::FieldTable;
 use mesh_messaging::{
-    Consumer, EXCHANGE, Failure,
+    Consumer, Failure,
     dead_letters::{self, DeadLetter},
 };
 use tokio::sync::mpsc;
 
-use crate::helpers::{CONSUMER, Counted, Place, Process, QUEUE, effects};
+use crate::{
+    helpers::{CONSUMER, Counted, Place, Process, QUEUE, effects},
+    stranger::Stranger,
+};
 
 /// The first dead letter, as soon as there is one.
 pub(crate) async fn first(process: &Process) -> DeadLetter {
@@ -28,26 +34,9 @@ pub(crate) async fn first(process: &Process) -> DeadLetter {
 
 /// Publishes anything, as a stranger would.
 async fn publish(place: &Place, body: &[u8]) {
-    let (url, prefix) = place.amqp.split_once("?prefix=").unwrap();
-    let url = format!("{}/%2f", url.trim_end_matches('/'));
-    let connection = Connection::connect(&url, ConnectionProperties::default())
-        .await
-        .unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    let exchange = format!("{prefix}{EXCHANGE}");
-    let options = BasicPublishOptions::default();
-    let properties = BasicProperties::default().with_message_id("stranger".into());
-    channel
-        .basic_publish(
-            exchange.into(),
-            "counter.counted".into(),
-            options,
-            body,
-            properties,
-        )
-        .await
-        .unwrap();
-    connection.close(200, "done".into()).await.unwrap();
+    let stranger = Stranger::connect(place).await;
+    stranger.publish(body, FieldTable::default()).await;
+    stranger.leave().await;
 }
 
 #[tokio::test]
@@ -95,7 +84,8 @@ async fn a_dead_letter_that_is_replayed_is_handled_as_new() {
             if !mended.load(Ordering::Relaxed) {
                 return Err(Failure::reject("a bug"));
             }
-            done.send((event.id, event.attempt)).unwrap();
+            done.send((event.id, event.attempt, event.replayed))
+                .unwrap();
             Ok(())
         }
     });
@@ -118,7 +108,7 @@ async fn a_dead_letter_that_is_replayed_is_handled_as_new() {
         .await;
 
     assert_eq!((none.unwrap(), all.unwrap()), (0, 1));
-    assert_eq!(handled.recv().await, Some((letter.id, 1)));
+    assert_eq!(handled.recv().await, Some((letter.id, 1, true)));
     let left = process
         .run(|service| async move { dead_letters::waiting(&service.broker, QUEUE).await })
         .await;
@@ -126,15 +116,17 @@ async fn a_dead_letter_that_is_replayed_is_handled_as_new() {
     process.stop().await;
 }
 
-/// Runs the program for operators; what it prints.
-async fn operate(place: &Place, arguments: &[&str]) -> String {
+/// Runs the program for operators.
+async fn run(place: &Place, arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_dead-letters");
-    let output = tokio::process::Command::new(program)
-        .args(["--amqp-url", &place.amqp])
-        .args(arguments)
-        .output()
-        .await
-        .unwrap();
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).env("AMQP_URL", &place.amqp);
+    command.output().await.unwrap()
+}
+
+/// Runs the program for operators, which succeeds; what it prints.
+async fn operate(place: &Place, arguments: &[&str]) -> String {
+    let output = run(place, arguments).await;
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -143,21 +135,46 @@ async fn operate(place: &Place, arguments: &[&str]) -> String {
 async fn the_program_for_operators_lists_and_replays() {
     let place = Place::sqlite(testkit::stores::amqp());
     let process = Process::start(&place).await;
-    process.consume().await;
-    publish(&place, b"not json").await;
+    let mended = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&mended);
+    let connection = process.service.connection.clone();
+    let consumer = Consumer::new(CONSUMER).on::<Counted, _, _>(move |event| {
+        let (mended, connection) = (Arc::clone(&flag), connection.clone());
+        async move {
+            if !mended.load(Ordering::Relaxed) {
+                return Err(Failure::reject("no such post"));
+            }
+            crate::helpers::effect(connection, event).await
+        }
+    });
+    process.start_consumer(consumer).await;
+    let outbox = process.relay().await;
+    process.change(&outbox, "a", 0..1).await;
     let letter = first(&process).await;
 
-    let listed = operate(&place, &["list", QUEUE]).await;
-    let others = operate(&place, &["replay", QUEUE, "somebody-else"]).await;
-    let all = operate(&place, &["replay", QUEUE]).await;
+    let table = operate(&place, &["list", QUEUE]).await;
+    let lines = operate(&place, &["list", QUEUE, "--json"]).await;
+    let unknown = run(&place, &["replay", QUEUE, "somebody-else"]).await;
+    mended.store(true, Ordering::Relaxed);
+    let replayed = operate(&place, &["replay", QUEUE, &letter.id]).await;
+    let missing = run(&place, &["list", "nobody.effects"]).await;
 
-    let line: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let row = table.lines().nth(1).unwrap();
+    assert!(
+        row.contains(&letter.id) && row.contains("no such post"),
+        "{table}"
+    );
+    let line: serde_json::Value = serde_json::from_str(&lines).unwrap();
     assert_eq!(line["reason"], letter.reason);
     assert_eq!(
-        (others.as_str(), all.as_str()),
-        ("0 replayed\n", "1 replayed\n")
+        (unknown.status.success(), missing.status.success()),
+        (false, false)
     );
-    // It is as bad as before.
-    assert_eq!(first(&process).await.reason, letter.reason);
+    let said = String::from_utf8(missing.stderr).unwrap();
+    assert!(said.contains("there is no queue"), "{said}");
+    assert_eq!(replayed, "1 replayed\n");
+    effects(&process, "a", 0..1).await;
+    let left = operate(&place, &["list", QUEUE]).await;
+    assert_eq!(left, format!("{QUEUE} has no dead letters\n"));
     process.stop().await;
 }

@@ -69,7 +69,15 @@ impl MigrationTrait for Effects {
                 .to_owned();
             manager.create_table(table).await?;
         }
-        Ok(())
+        // A change is made once; an effect could come twice, which is what tests look for.
+        let once = Index::create()
+            .unique()
+            .name("changes_once")
+            .table("changes")
+            .col("subject")
+            .col("number")
+            .to_owned();
+        manager.create_index(once).await
     }
 }
 
@@ -78,7 +86,9 @@ impl MigrationTrait for Effects {
 pub(crate) struct Place {
     pub(crate) amqp: String,
     pub(crate) database: String,
-    _folder: Arc<TempDir>,
+    /// For [`Settings::messaging_failpoint`].
+    pub(crate) failpoint: Option<String>,
+    _folder: Option<Arc<TempDir>>,
 }
 
 impl Place {
@@ -88,7 +98,18 @@ impl Place {
         Self {
             amqp,
             database: format!("sqlite://{}?mode=rwc", file.display()),
-            _folder: folder,
+            failpoint: None,
+            _folder: Some(folder),
+        }
+    }
+
+    /// The place of another process.
+    pub(crate) fn of(amqp: String, database: String, failpoint: Option<String>) -> Self {
+        Self {
+            amqp,
+            database,
+            failpoint,
+            _folder: None,
         }
     }
 
@@ -248,10 +269,14 @@ impl Drop for Process {
 }
 
 impl Service {
-    async fn open(place: &Place) -> Self {
-        let flags = ["--registration=off", "--amqp-url", &place.amqp];
+    pub(crate) async fn open(place: &Place) -> Self {
+        let mut flags = vec!["--registration=off", "--amqp-url", &place.amqp];
+        if let Some(failpoint) = &place.failpoint {
+            flags.extend(["--messaging-failpoint", failpoint]);
+        }
         let flags = Flags::try_parse_from(flags).unwrap();
         let context = Context {
+            roles: chassis::Roles::default(),
             instance: "counter-1".into(),
             dns: Dns::new(flags.chassis.consul_dns_addr).unwrap(),
             tokens: Arc::new(Tokens::new(flags.chassis.scheme().unwrap())),
@@ -281,6 +306,16 @@ impl Service {
             .collect()
     }
 
+    /// How many changes there are of the subjects of a writer.
+    pub(crate) async fn made(&self, writer: &str) -> Result<i64, DbErr> {
+        let backend = self.connection.get_database_backend();
+        let sql = "SELECT COUNT(*) AS number FROM changes WHERE subject LIKE $1";
+        let subjects = [format!("{writer}.%").into()];
+        let statement = Statement::from_sql_and_values(backend, sql, subjects);
+        let row = self.connection.query_one_raw(statement).await?;
+        Ok(i64::try_get(&row.unwrap(), "", "number")?)
+    }
+
     /// Rows of a table.
     pub(crate) async fn count(&self, table: &str) -> i64 {
         let backend = self.connection.get_database_backend();
@@ -295,13 +330,25 @@ impl Service {
 }
 
 pub(crate) async fn change(connection: &DatabaseConnection, outbox: &Outbox, event: &Counted) {
-    let transaction = connection.begin().await.unwrap();
-    insert(&transaction, "changes", event).await.unwrap();
-    outbox.insert(&transaction, event).await.unwrap();
-    outbox.commit(transaction).await.unwrap();
+    try_change(connection, outbox, event).await.unwrap();
 }
 
-async fn effect(connection: DatabaseConnection, event: Received<Counted>) -> Result<(), Failure> {
+/// Makes a change and tells of it, both or neither.
+pub(crate) async fn try_change(
+    connection: &DatabaseConnection,
+    outbox: &Outbox,
+    event: &Counted,
+) -> Result<(), chassis::Error> {
+    let transaction = connection.begin().await?;
+    insert(&transaction, "changes", event).await?;
+    outbox.insert(&transaction, event).await?;
+    outbox.commit(transaction).await
+}
+
+pub(crate) async fn effect(
+    connection: DatabaseConnection,
+    event: Received<Counted>,
+) -> Result<(), Failure> {
     let transaction = connection.begin().await?;
     if inbox::once(&transaction, CONSUMER, &event.id).await? {
         insert(&transaction, "effects", &event.data).await?;
@@ -342,11 +389,15 @@ pub(crate) async fn effects(process: &Process, subject: &str, numbers: std::ops:
 
 /// Waits until nothing is left to publish.
 pub(crate) async fn published(process: &Process) {
+    process
+        .run(|service| async move { published_by(&service).await })
+        .await;
+}
+
+/// Waits until nothing is left in an outbox.
+pub(crate) async fn published_by(service: &Service) {
     testkit::eventually("an empty outbox", || async {
-        match process
-            .run(|service| async move { service.count("outbox").await })
-            .await
-        {
+        match service.count("outbox").await {
             0 => Ok(()),
             rows => Err(format!("{rows} rows")),
         }

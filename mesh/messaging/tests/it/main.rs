@@ -3,10 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod broker;
+mod chaos;
+mod children;
 mod consumers;
 mod crashes;
 mod dead_letters;
+#[cfg(feature = "documents")]
+mod documents;
+mod door;
 mod figures;
 mod helpers;
+mod hostile;
+mod outage;
 mod rabbit;
+mod stranger;
 mod traces;

@@ -42,6 +42,10 @@ impl Rabbit {
         rabbit
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/?prefix=", self.port)
     }
@@ -81,6 +85,14 @@ impl Rabbit {
             kill_process_group(group.unwrap(), Signal::KILL).unwrap();
             running.wait().unwrap();
         }
+    }
+
+    /// Stops it without a word to anybody, or lets it go on.
+    pub(crate) fn freeze(&self, on: bool) {
+        let signal = if on { Signal::STOP } else { Signal::CONT };
+        let group = self.running.as_ref().unwrap().id();
+        let group = i32::try_from(group).ok().and_then(Pid::from_raw);
+        kill_process_group(group.unwrap(), signal).unwrap();
     }
 
     /// Lets it run out of memory, or not: it takes no more messages while it has.

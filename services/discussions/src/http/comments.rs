@@ -11,11 +11,12 @@ use super::{Answered, AuthorResponse, MessageResponse, post_id, require_own_id};
 use crate::{
     Discussions,
     clients::AuthorsById,
-    model::{Comment, CommentId, CommentText},
+    model::{Comment, CommentId, CommentText, NewComment},
 };
 
 /// What a client may say; the server sets `comment_id`, `user_id` and `timestamp`.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({ "comment_text": "How far does it get in winter?" })))]
 pub(super) struct CommentRequest {
     /// Whose comment it is: the caller's own id, or nothing.
     user_id: Option<i64>,
@@ -62,14 +63,14 @@ pub(super) async fn create(
 ) -> Answered<CreatedResponse> {
     let author = request.caller()?.user_id;
     require_own_id(body.user_id, author)?;
-    let post = discussions.store.posts.get(post_id(&request)?).await?;
-    discussions.authors.require(author).await?;
-    let comments = &discussions.store.comments;
-    let comment = comments
-        .append(post.id, author, &body.comment_text, clock::now())
-        .await?;
+    let new = NewComment {
+        user_id: author,
+        text: body.comment_text,
+        operation: request.repeatable().map(|operation| operation.to_string()),
+    };
+    let comment = discussions.comment(post_id(&request)?, new).await?;
     let authors = discussions.authors.of([author]).await;
-    let location = format!("/api/posts/{}/comments/{}", post.id, comment.id);
+    let location = format!("/api/posts/{}/comments/{}", comment.id.post, comment.id);
     let location = HeaderValue::try_from(location).map_err(Error::internal)?;
     let created = CreatedResponse {
         comment: CommentResponse::new(&comment, &authors),

@@ -24,7 +24,8 @@ fn post_routes() -> Vec<Route<Discussions>> {
     vec![
         Route::post("/api/posts", posts::create)
             .summary("Writes a post")
-            .fails(&[Code::Forbidden]),
+            .fails(&[Code::Forbidden])
+            .idempotent(),
         Route::get("/api/posts", posts::list)
             .summary("Lists posts, newest first")
             .query("user_id", "Only posts of this author")
@@ -52,7 +53,8 @@ fn comment_routes() -> Vec<Route<Discussions>> {
     vec![
         Route::post("/api/posts/{post_id}/comments", comments::create)
             .summary("Comments on a post")
-            .fails(&[Code::Forbidden]),
+            .fails(&[Code::Forbidden])
+            .idempotent(),
         Route::get("/api/posts/{post_id}/comments", comments::list)
             .summary("Lists the comments on a post, newest first")
             .paged(),

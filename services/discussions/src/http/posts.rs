@@ -18,6 +18,13 @@ use crate::{
 };
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "title": "Quiet and quick",
+    "content": "A year with it: never a breakdown, and cheap to run.",
+    "car_model": "Zoe",
+    "kind": "review",
+    "rating": 4,
+})))]
 pub(super) struct CreatePostRequest {
     /// Whose post it is: the caller's own id, or nothing.
     user_id: Option<i64>,
@@ -52,7 +59,8 @@ pub(super) async fn create(
         kind: body.kind.unwrap_or_default(),
         rating: body.rating,
     };
-    let post = Post::new(draft, author, clock::now());
+    let id = discussions.store.posts.new_id(request.repeatable()).await?;
+    let post = Post::new(id, draft, author, clock::now());
     let post_id = post.id.to_string();
     discussions.directory.insert(post).await?;
     let location =
@@ -170,6 +178,13 @@ pub(super) async fn show(
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "title": "Quiet, quick and small",
+    "content": "Two years with it now, and still no breakdown.",
+    "car_model": "Zoe",
+    "kind": "review",
+    "rating": 5,
+})))]
 pub(super) struct ChangePostRequest {
     title: Title,
     content: Content,

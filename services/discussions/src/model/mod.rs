@@ -75,13 +75,16 @@ pub struct Post {
     pub updated_at: Option<DateTime<Utc>>,
     /// Another one after every change.
     pub revision: Revision,
+    /// The event that told of it; a change keeps it, since it may not be published yet.
+    #[serde(default)]
+    pub event_id: Option<String>,
 }
 
 impl Post {
     /// A new post of `user_id`.
-    pub fn new(draft: Draft, user_id: i64, now: DateTime<Utc>) -> Self {
+    pub fn new(id: PostId, draft: Draft, user_id: i64, now: DateTime<Utc>) -> Self {
         Self {
-            id: PostId::new(),
+            id,
             user_id,
             title: draft.title.into_string(),
             content: draft.content.into_string(),
@@ -92,6 +95,7 @@ impl Post {
             created_at: now,
             updated_at: None,
             revision: Revision::new(),
+            event_id: None,
         }
     }
 
@@ -146,19 +150,34 @@ pub struct Comment {
     /// A deleted comment keeps its place, empty, so that no place is ever given twice.
     #[serde(default)]
     pub removed: bool,
+    /// What wrote it, where that may be repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+}
+
+/// A comment to be added.
+#[derive(Debug, Clone)]
+pub struct NewComment {
+    /// The author.
+    pub user_id: i64,
+    /// The text.
+    pub text: CommentText,
+    /// What writes it, where that may be repeated.
+    pub operation: Option<String>,
 }
 
 impl Comment {
-    /// A new comment of `user_id` at the place that `id` names.
-    pub fn new(id: CommentId, user_id: i64, text: &CommentText, now: DateTime<Utc>) -> Self {
+    /// A new comment at the place that `id` names.
+    pub fn new(id: CommentId, new: &NewComment, now: DateTime<Utc>) -> Self {
         Self {
             id,
             post_id: id.post,
-            user_id,
-            text: text.to_string(),
+            user_id: new.user_id,
+            text: new.text.to_string(),
             created_at: now,
             updated_at: None,
             removed: false,
+            operation: new.operation.clone(),
         }
     }
 
@@ -248,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_change_keeps_author_id_and_time_and_what_it_does_not_name() {
-        let post = Post::new(draft(), 7, chassis::clock::now());
+        let post = Post::new(PostId::new(), draft(), 7, chassis::clock::now());
         let change = Change {
             title: Title::new("Other").unwrap(),
             content: Content::new("Words").unwrap(),
@@ -274,7 +293,7 @@ mod tests {
 
     #[test]
     fn d6_only_the_author_may_change_a_post() {
-        let post = Post::new(draft(), 7, chassis::clock::now());
+        let post = Post::new(PostId::new(), draft(), 7, chassis::clock::now());
         assert!(post.require_author(7).is_ok());
         assert_eq!(
             post.require_author(8).unwrap_err().code(),
@@ -288,8 +307,12 @@ mod tests {
             post: PostId::new(),
             number: 1,
         };
-        let text = CommentText::new("secret").unwrap();
-        let comment = Comment::new(id, 7, &text, chassis::clock::now()).emptied();
+        let new = NewComment {
+            user_id: 7,
+            text: CommentText::new("secret").unwrap(),
+            operation: None,
+        };
+        let comment = Comment::new(id, &new, chassis::clock::now()).emptied();
         assert!(comment.removed && comment.text.is_empty());
     }
 }

@@ -5,15 +5,18 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use chassis::{Error, documents};
+use chassis::{
+    Error,
+    documents::{self, Claims, by_id, numbers, turn},
+};
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use moka::sync::Cache;
 use mongodb::{Collection, Database, bson::doc};
 use tokio::sync::Mutex;
 
-use super::{by_id, create_indexes, numbers, turn};
-use crate::model::{Comment, CommentId, CommentText, PostId};
+use super::create_indexes;
+use crate::model::{Comment, CommentId, NewComment, PostId};
 
 /// Discussions whose last number is remembered.
 const REMEMBERED: u64 = 10_000;
@@ -22,7 +25,8 @@ const READS_AT_ONCE: usize = 8;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Comments {
-    comments: Collection<Comment>,
+    collection: Collection<Comment>,
+    claims: Claims,
     known: Cache<PostId, Arc<Discussion>>,
 }
 
@@ -38,35 +42,51 @@ struct Discussion {
 impl Comments {
     pub(super) fn new(database: &Database) -> Self {
         Self {
-            comments: database.collection("comments"),
+            collection: database.collection("comments"),
+            claims: Claims::of(database),
             known: Cache::new(REMEMBERED),
         }
     }
 
     pub(super) async fn create_indexes(&self) -> Result<(), Error> {
-        create_indexes(&self.comments, &[doc! { "post_id": 1 }]).await
+        create_indexes(&self.collection, &[doc! { "post_id": 1 }]).await
     }
 
-    /// Adds a comment at the next free place.
+    /// Adds a comment at the next free place; of an operation that may be repeated, one.
     pub(crate) async fn append(
         &self,
         post: PostId,
-        user_id: i64,
-        text: &CommentText,
+        new: NewComment,
         now: DateTime<Utc>,
     ) -> Result<Comment, Error> {
         let discussion = self.discussion(post);
         let _turn = turn(&discussion.adding).await?;
+        let mut last = discussion.last.load(Relaxed);
+        if let Some(operation) = &new.operation {
+            let claim = format!("comment/{operation}");
+            let exact = self.last(post, &discussion).await?;
+            last = self.claims.claim(claim, exact).await?;
+        }
         loop {
-            let number = discussion.last.load(Relaxed) + 1;
-            let comment = Comment::new(CommentId { post, number }, user_id, text, now);
-            let added = documents::insert("comments.append", &self.comments, &comment).await?;
-            discussion.last.fetch_max(number, Relaxed);
+            let id = CommentId {
+                post,
+                number: last + 1,
+            };
+            let comment = Comment::new(id, &new, now);
+            let added = documents::insert("comments.append", &self.collection, &comment).await?;
+            discussion.last.fetch_max(id.number, Relaxed);
             if added {
                 return Ok(comment);
             }
-            // Others were here.
-            self.last(post, &discussion).await?;
+            // Others were here, or an earlier request of the same operation: to find its comment,
+            // no place behind the claim is left out.
+            last = match &new.operation {
+                None => self.last(post, &discussion).await?,
+                Some(_) => match self.at(id).await? {
+                    Some(found) if found.operation == new.operation => return Ok(found),
+                    _ => id.number,
+                },
+            };
         }
     }
 
@@ -78,7 +98,7 @@ impl Comments {
 
     /// Writes a changed or emptied comment.
     pub(crate) async fn update(&self, comment: &Comment) -> Result<(), Error> {
-        let replace = self.comments.replace_one(by_id(&comment.id), comment);
+        let replace = self.collection.replace_one(by_id(&comment.id), comment);
         documents::run("comments.update", replace).await?;
         Ok(())
     }
@@ -112,13 +132,35 @@ impl Comments {
         Ok(comments)
     }
 
+    /// The comments at up to `limit` places after one, in order, with the last place of those and
+    /// that of the discussion. Without a place to begin from, only the latter.
+    pub(crate) async fn after(
+        &self,
+        post: PostId,
+        after: Option<u64>,
+        limit: u64,
+    ) -> Result<(Vec<Comment>, u64, u64), Error> {
+        let last = self.last(post, &self.discussion(post)).await?;
+        let first = after.unwrap_or(last).min(last);
+        let until = last.min(first + limit);
+        let numbers = first + 1..=until;
+        let places: Vec<Option<Comment>> =
+            stream::iter(numbers.map(|number| self.at(CommentId { post, number })))
+                .buffered(READS_AT_ONCE)
+                .try_collect()
+                .await?;
+        let comments = places.into_iter().flatten();
+        let comments = comments.filter(|comment| !comment.removed).collect();
+        Ok((comments, until, last))
+    }
+
     /// Removes the whole discussion. A walk over all comments where there is no index.
     pub(crate) async fn remove_all(&self, post: PostId) -> Result<(), Error> {
         if self.last(post, &self.discussion(post)).await? == 0 {
             return Ok(());
         }
         let remove = self
-            .comments
+            .collection
             .delete_many(doc! { "post_id": post.to_string() });
         documents::run("comments.remove_all", remove).await?;
         Ok(())
@@ -138,6 +180,6 @@ impl Comments {
 
     /// What is at a place, removed or not.
     async fn at(&self, id: CommentId) -> Result<Option<Comment>, Error> {
-        documents::run("comments.find", self.comments.find_one(by_id(&id))).await
+        documents::run("comments.find", self.collection.find_one(by_id(&id))).await
     }
 }

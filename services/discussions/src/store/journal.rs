@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
-use chassis::{Error, documents};
+use chassis::{
+    Error,
+    documents::{self, by_id, numbers, turn},
+};
 use mongodb::{Collection, Database};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::{by_id, numbers, turn};
 use crate::model::PostId;
 
 #[derive(Debug, Clone)]

@@ -6,27 +6,17 @@
 
 mod comments;
 mod journal;
-mod numbers;
 mod posts;
 mod subscriptions;
 
-use std::time::Duration;
-
 use chassis::{Context, Error, documents};
-use mongodb::{
-    Collection, Database, IndexModel,
-    bson::{Document, doc},
-};
-
-use tokio::sync::{Mutex, MutexGuard};
+use messaging::{Broker, documents::Outbox};
+use mongodb::{Collection, Database, IndexModel, bson::Document};
 
 pub(crate) use comments::Comments;
 pub(crate) use journal::Journal;
 pub(crate) use posts::{Filter, Head, Posts};
 pub(crate) use subscriptions::{SubscriptionKey, Subscriptions};
-
-/// What waiting for others of the same process may take, before an operation even begins.
-const TURN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The collections.
 #[derive(Debug, Clone)]
@@ -39,10 +29,15 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) async fn open(context: &Context, url: &str, name: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        context: &Context,
+        url: &str,
+        name: &str,
+        broker: &Broker,
+    ) -> anyhow::Result<Self> {
         let database = documents::connect(context, url, name).await?;
         let store = Self {
-            posts: Posts::new(&database),
+            posts: Posts::new(&database, Outbox::start(broker, &database, context)),
             comments: Comments::new(&database),
             subscriptions: Subscriptions::new(&database),
             journal: Journal::new(&database),
@@ -52,6 +47,10 @@ impl Store {
         store.comments.create_indexes().await?;
         store.subscriptions.create_indexes().await?;
         Ok(store)
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 
     pub(crate) async fn ping(&self) -> Result<(), Error> {
@@ -71,18 +70,4 @@ async fn create_indexes<T: Send + Sync>(
         documents::run("indexes.create", collection.create_index(index)).await?;
     }
     Ok(())
-}
-
-fn by_id(id: &impl ToString) -> Document {
-    doc! { "_id": id.to_string() }
-}
-
-/// Waits until nobody else of this process does what `mutex` guards.
-///
-/// # Errors
-/// 503 when that takes too long: behind a store that hangs, requests fail together rather than
-/// one after the other.
-pub(crate) async fn turn<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, Error> {
-    let turn = tokio::time::timeout(TURN_DEADLINE, mutex.lock()).await;
-    turn.map_err(|_| Error::unavailable("The store is too slow; try again"))
 }

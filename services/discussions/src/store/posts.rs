@@ -2,22 +2,31 @@
 
 use std::time::Duration;
 
-use chassis::{Error, documents};
+use chassis::{
+    Error,
+    documents::{self, Claims, by_id},
+};
 use futures_util::TryStreamExt as _;
+use messaging::{documents::Outbox, events::CarPostCreated};
 use mongodb::{
     Collection, Database,
     bson::{Document, doc},
 };
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::{by_id, create_indexes};
+use super::create_indexes;
 use crate::model::{Kind, Post, PostId, Revision, Topic};
 
 /// What reading many documents at once may take; the embedded store needs 40 µs for each.
 const SCAN_DEADLINE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
-pub(crate) struct Posts(Collection<Post>);
+pub(crate) struct Posts {
+    collection: Collection<Post>,
+    claims: Claims,
+    outbox: Outbox,
+}
 
 /// What lists need to know of a post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,28 +82,47 @@ impl Filter {
 }
 
 impl Posts {
-    pub(super) fn new(database: &Database) -> Self {
-        Self(database.collection("posts"))
+    pub(super) fn new(database: &Database, outbox: Outbox) -> Self {
+        Self {
+            collection: database.collection("posts"),
+            claims: Claims::of(database),
+            outbox,
+        }
     }
 
     pub(super) async fn create_indexes(&self) -> Result<(), Error> {
         let by = |field| doc! { field: 1, "_id": -1 };
-        create_indexes(&self.0, &[by("user_id"), by("topic"), by("kind")]).await
+        create_indexes(&self.collection, &[by("user_id"), by("topic"), by("kind")]).await
     }
 
-    pub(crate) async fn insert(&self, post: &Post) -> Result<(), Error> {
-        if documents::insert("posts.insert", &self.0, post).await? {
-            Ok(())
-        } else {
-            Err(Error::internal(anyhow::anyhow!(
-                "post id {} was given twice",
-                post.id
-            )))
+    /// The id of a new post; of an operation that may be repeated, the same each time.
+    pub(crate) async fn new_id(&self, operation: Option<Uuid>) -> Result<PostId, Error> {
+        match operation {
+            None => Ok(PostId::new()),
+            Some(operation) => {
+                let claim = format!("post/{operation}");
+                self.claims.claim(claim, PostId::new()).await
+            }
         }
     }
 
+    /// Inserts a post, and tells of it; `false` when it is there already, by an operation that is
+    /// repeated.
+    pub(crate) async fn insert(&self, post: &Post) -> Result<bool, Error> {
+        let event = CarPostCreated {
+            post_id: post.id.to_string(),
+            user_id: post.user_id,
+            title: post.title.clone(),
+            car_model: post.car_model.clone(),
+        };
+        let insert = self
+            .outbox
+            .insert("posts.insert", &self.collection, post, &event);
+        insert.await
+    }
+
     pub(crate) async fn find(&self, id: PostId) -> Result<Option<Post>, Error> {
-        documents::run("posts.find", self.0.find_one(by_id(&id))).await
+        documents::run("posts.find", self.collection.find_one(by_id(&id))).await
     }
 
     /// The post, or 404.
@@ -106,13 +134,16 @@ impl Posts {
 
     /// Writes a changed post; `false` when it was deleted meanwhile.
     pub(crate) async fn update(&self, post: &Post) -> Result<bool, Error> {
-        let replaced =
-            documents::run("posts.update", self.0.replace_one(by_id(&post.id), post)).await?;
+        let replaced = documents::run(
+            "posts.update",
+            self.collection.replace_one(by_id(&post.id), post),
+        )
+        .await?;
         Ok(replaced.matched_count > 0)
     }
 
     pub(crate) async fn remove(&self, id: PostId) -> Result<(), Error> {
-        documents::run("posts.remove", self.0.delete_one(by_id(&id))).await?;
+        documents::run("posts.remove", self.collection.delete_one(by_id(&id))).await?;
         Ok(())
     }
 
@@ -128,7 +159,7 @@ impl Posts {
             filter.insert("_id", doc! { "$lt": after.to_string() });
         }
         let find = self
-            .0
+            .collection
             .find(filter)
             .sort(doc! { "_id": -1 })
             .limit(limit.cast_signed());
@@ -137,14 +168,14 @@ impl Posts {
 
     /// How many posts a person has. Quick with an index, and a walk over all without.
     pub(crate) async fn count(&self, user_id: i64) -> Result<u64, Error> {
-        let count = self.0.count_documents(doc! { "user_id": user_id });
+        let count = self.collection.count_documents(doc! { "user_id": user_id });
         documents::run("posts.count", count).await
     }
 
     /// The heads of the newest posts, up to `limit`.
     pub(crate) async fn heads(&self, limit: usize) -> Result<Vec<Head>, Error> {
         let members = doc! { "user_id": 1, "topic": 1, "kind": 1, "revision": 1 };
-        let heads = self.0.clone_with_type::<Head>();
+        let heads = self.collection.clone_with_type::<Head>();
         let find = heads
             .find(doc! {})
             .projection(members)

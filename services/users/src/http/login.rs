@@ -21,6 +21,7 @@ type Answered<T> = Result<Answer<T>, Error>;
 
 /// Any door takes an address or a name, under whichever key its source uses (D1).
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({ "email": "ada@example.com", "password": "correct horse" })))]
 pub(super) struct LoginRequest {
     /// An e-mail address, or a username.
     email: Option<String>,

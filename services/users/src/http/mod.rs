@@ -5,7 +5,7 @@ mod login;
 mod profile;
 mod register;
 
-use chassis::{Auth, Code, Route};
+use chassis::{Auth, Code, Objective, Route};
 use http::{Method, StatusCode};
 
 use crate::Users;
@@ -18,7 +18,12 @@ pub(crate) fn routes() -> Vec<Route<Users>> {
 }
 
 fn registration() -> Vec<Route<Users>> {
-    let open = |route: Route<Users>| route.auth(Auth::None).fails(&[Code::Conflict]);
+    let open = |route: Route<Users>| {
+        route
+            .auth(Auth::None)
+            .fails(&[Code::Conflict])
+            .objective(Objective::PASSWORD)
+    };
     vec![
         open(Route::post("/api/users/register", register::s0)).summary("Registers a person (S0)"),
         open(Route::post("/users/register", register::s1)).summary("Registers a person (S1)"),
@@ -34,6 +39,7 @@ fn sessions() -> Vec<Route<Users>> {
             .auth(Auth::None)
             .answers(StatusCode::OK)
             .fails(&[Code::Unauthenticated])
+            .objective(Objective::PASSWORD)
     };
     vec![
         open(Route::post("/api/users/login", login::s0)).summary("Logs in (S0)"),

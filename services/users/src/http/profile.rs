@@ -47,6 +47,11 @@ pub(super) async fn by_id(users: Arc<Users>, request: Request) -> Answered<Profi
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "name": "Ada",
+    "bio": "Drives a Zoe.",
+    "avatar_url": "https://example.com/ada.png",
+})))]
 pub(super) struct UpdateProfileRequest {
     name: Option<Name>,
     bio: Option<Bio>,

@@ -21,6 +21,11 @@ type Answered<T> = Result<Answer<T>, Error>;
 type Refuse = fn(&'static str) -> Error;
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "name": "Ada",
+    "email": "ada@example.com",
+    "password": "correct horse",
+})))]
 pub(super) struct RegisterS0Request {
     name: Name,
     email: Email,
@@ -55,6 +60,13 @@ pub(super) async fn s0(
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "username": "ada",
+    "email": "ada@example.com",
+    "password": "correct horse",
+    "name": "Ada",
+    "bio": "Drives a Zoe.",
+})))]
 pub(super) struct RegisterRequest {
     username: Username,
     email: Email,
@@ -146,6 +158,12 @@ pub(super) async fn s2(
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "username": "ada",
+    "email": "ada@example.com",
+    "password": "correct horse",
+    "confirm_password": "correct horse",
+})))]
 pub(super) struct RegisterS3Request {
     username: Username,
     email: Email,

@@ -1,13 +1,17 @@
 //! Registration, by every door.
 
+use sea_orm::{ConnectionTrait as _, Database, Statement};
 use serde_json::json;
-use testkit::unique;
+use testkit::{TestService, unique};
 
-use crate::helpers::{Backend, PASSWORD, get, person, post, start};
+use crate::helpers::{Backend, NOBODY, PASSWORD, get, person, post, start, store_flags, store_url};
 
 crate::on_each_store![
     s0_01_registers_by_name_and_email,
     s1_01_answers_the_user,
+    s1_06_an_account_is_a_row_with_the_members_of_s1,
+    s4_16_credentials_are_in_the_relational_store,
+    s1_22_a_password_is_kept_as_its_hash_alone,
     s2_14_answers_the_account_flat,
     s3_05_answers_a_message_only,
     s3_06_refuses_a_taken_username,
@@ -37,6 +41,43 @@ async fn s1_01_answers_the_user(backend: Backend) {
     assert_eq!(answer["user"]["email"], "user@example.com");
     assert!(answer["user"]["id"].is_i64());
     assert!(!reply.text.contains("password"), "{}", reply.text);
+}
+
+/// Members of the only account that there is, as they are stored.
+async fn row(backend: Backend, password: &str) -> [String; 3] {
+    let store = store_flags(backend).await;
+    let mut flags = vec!["--upstream-urls", NOBODY];
+    flags.extend(store.iter().map(String::as_str));
+    let users = TestService::start(&flags).await;
+    let body = json!({"username": "Ada", "email": "ada@example.com", "password": password});
+    post(&users, "/users/register", &body).await.expect(201);
+    let connection = Database::connect(store_url(&users, &store)).await.unwrap();
+    let sql = "SELECT username, email, password_hash FROM users";
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    let row = connection.query_one_raw(statement).await.unwrap().unwrap();
+    ["username", "email", "password_hash"].map(|column| row.try_get("", column).unwrap())
+}
+
+async fn s4_16_credentials_are_in_the_relational_store(backend: Backend) {
+    let [username, _, hash] = row(backend, PASSWORD).await;
+    assert!(!username.is_empty() && !hash.is_empty());
+}
+
+async fn s1_06_an_account_is_a_row_with_the_members_of_s1(backend: Backend) {
+    let [username, email, _] = row(backend, PASSWORD).await;
+    assert_eq!(
+        (username.as_str(), email.as_str()),
+        ("Ada", "ada@example.com")
+    );
+}
+
+async fn s1_22_a_password_is_kept_as_its_hash_alone(backend: Backend) {
+    let [_, _, hash] = row(backend, "canary canary").await;
+    assert!(
+        hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+        "{hash}"
+    );
+    assert!(!hash.contains("canary"));
 }
 
 async fn s2_14_answers_the_account_flat(backend: Backend) {

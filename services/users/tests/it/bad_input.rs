@@ -118,6 +118,8 @@ async fn d1_values_outside_their_bounds_are_422(backend: Backend) {
         ("username", json!("a\0bc")),
         ("email", json!("no address")),
         ("email", json!("a@b.c\r\nBcc: d@e.f")),
+        ("email", json!("Ada <a@b.c>")),
+        ("email", json!("a@b.c, d@e.f")),
         ("password", json!("short")),
         ("password", json!("x".repeat(2000))),
         ("password", json!({"$gt": ""})),

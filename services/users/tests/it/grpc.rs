@@ -1,9 +1,10 @@
 //! What other services are answered.
 
-use std::time::Duration;
-
 use chassis::{Address, Code, Upstream};
-use proto::users::{GetManyRequest, GetRequest, TokensWatch, UsersGet, UsersGetMany, WatchRequest};
+use proto::users::{
+    FindRequest, GetManyRequest, GetRequest, TokensWatch, UsersContact, UsersFind, UsersGet,
+    UsersGetMany, WatchRequest,
+};
 use reqwest::Method;
 use serde_json::Value;
 use testkit::TestService;
@@ -13,6 +14,7 @@ use crate::helpers::{Backend, person, start};
 
 crate::on_each_store![
     s0_12_get_and_get_many_answer_over_grpc,
+    s0_12_find_knows_names_without_case_and_contact_the_address,
     d3_a_watcher_gets_a_snapshot_and_then_each_logout,
     s0_13_one_port_speaks_rest_and_grpc,
 ];
@@ -61,6 +63,20 @@ async fn s0_12_get_and_get_many_answer_over_grpc(backend: Backend) {
     );
 }
 
+async fn s0_12_find_knows_names_without_case_and_contact_the_address(backend: Backend) {
+    let users = start(backend).await;
+    let ada = person(&users).await;
+    let upstream = upstream(&users);
+    let find = |username: String| upstream.call::<UsersFind>(FindRequest { username });
+    let found = find(ada.username.to_uppercase()).await.unwrap();
+    assert_eq!((found.id, &found.username), (ada.id, &ada.username));
+    let nobody = find("nobody-of-this-name".into()).await.unwrap_err();
+    assert_eq!(nobody.code(), Code::NotFound);
+    let contact = |id| upstream.call::<UsersContact>(GetRequest { id });
+    assert_eq!(contact(ada.id).await.unwrap().email, ada.email);
+    assert_eq!(contact(0).await.unwrap_err().code(), Code::NotFound);
+}
+
 async fn d3_a_watcher_gets_a_snapshot_and_then_each_logout(backend: Backend) {
     let users = start(backend).await;
     let person = person(&users).await;
@@ -79,16 +95,8 @@ async fn d3_a_watcher_gets_a_snapshot_and_then_each_logout(backend: Backend) {
         )
         .await
         .expect(200);
-    let change = tokio::time::timeout(Duration::from_secs(1), updates.message()).await;
-    assert_eq!(
-        change
-            .expect("told within a second")
-            .unwrap()
-            .unwrap()
-            .revoked
-            .len(),
-        1
-    );
+    let change = tokio::time::timeout(testkit::PATIENCE, updates.message()).await;
+    assert_eq!(change.expect("told").unwrap().unwrap().revoked.len(), 1);
     let mut late = upstream(&users)
         .stream::<TokensWatch>(WatchRequest {})
         .await

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod contracts;
+mod release;
+mod rows;
 mod services;
 mod sources;
 

@@ -50,7 +50,11 @@ fn the_environment_is_read_by_settings_only() {
         "mesh/discovery",
         "mesh/proto",
     ] {
-        let found = offenders(folder, &reads, is_test);
+        // A build script reads what cargo tells it; the settings of all say which variables mean nothing (D20).
+        let settings = "mesh/chassis/src/settings.rs";
+        let found = offenders(folder, &reads, |path| {
+            is_test(path) || path.ends_with("/build.rs") || path == settings
+        });
         assert!(found.is_empty(), "{found:#?}");
     }
 }

@@ -33,6 +33,7 @@ async fn registration_with_another_services_token_is_refused() {
             "redis",
             "documents",
             "rabbitmq",
+            "mail",
             "a-new-one",
         ]) {
             let expected = if name == service { 200 } else { 403 };

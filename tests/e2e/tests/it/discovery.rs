@@ -2,7 +2,9 @@
 //! found by Consul DNS.
 
 use discovery::Dns;
-use testkit::Mesh;
+use testkit::{Mesh, eventually};
+
+use crate::gateway::metrics;
 
 #[tokio::test]
 async fn s1_13_every_instance_is_registered_with_a_passing_readiness_check() {
@@ -32,10 +34,17 @@ async fn s1_13_every_instance_is_registered_with_a_passing_readiness_check() {
 }
 
 #[tokio::test]
-async fn infrastructure_is_found_by_consul_dns() {
+async fn s2_75_infrastructure_is_found_by_consul_dns() {
     let mesh = Mesh::current();
     let dns = Dns::new(mesh.address("consul_dns").parse().unwrap()).unwrap();
-    for name in ["redis", "documents", "rabbitmq", "otlp", "prometheus"] {
+    for name in [
+        "redis",
+        "documents",
+        "rabbitmq",
+        "mail",
+        "otlp",
+        "prometheus",
+    ] {
         let located = dns.locate(&format!("{name}.service.consul")).await;
         let located = located.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(
@@ -44,4 +53,23 @@ async fn infrastructure_is_found_by_consul_dns() {
         );
     }
     assert!(dns.locate("nothing.service.consul").await.is_err());
+}
+
+#[tokio::test]
+async fn s2_38_each_kind_of_job_has_a_queue_at_the_broker() {
+    let queues = [
+        ("timelines", "timelines.post-jobs"),
+        ("likes", "likes.validation"),
+        ("likes", "likes.notification"),
+    ];
+    for (service, queue) in queues {
+        // A consumer counts what its queue holds, at the broker.
+        let line = format!("queue_messages{{queue=\"{queue}\"}}");
+        eventually(queue, || async {
+            let numbers = metrics(service).await;
+            let counted = numbers.lines().any(|number| number.starts_with(&line));
+            counted.then_some(()).ok_or(numbers)
+        })
+        .await;
+    }
 }

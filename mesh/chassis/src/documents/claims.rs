@@ -1,0 +1,59 @@
+//! What a request that may be repeated found or chose at first, for its repetitions to go by.
+
+use mongodb::{Collection, Database, bson::doc};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{by_id, insert, run};
+use crate::{Error, clock};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claim<T> {
+    #[serde(rename = "_id")]
+    id: String,
+    value: T,
+    /// Milliseconds since the epoch.
+    claimed_at: i64,
+}
+
+/// Values that the first of several requests decides for all of them. A collection `claims`, from
+/// which they go with the operations that made them ([`Operations`](crate::Operations)).
+#[derive(Debug, Clone)]
+pub struct Claims(Collection<()>);
+
+impl Claims {
+    /// Those of a service.
+    pub fn of(database: &Database) -> Self {
+        Self(database.collection("claims"))
+    }
+
+    /// `value`, or what an earlier request said under the same `id`.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub async fn claim<T>(&self, id: String, value: T) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync,
+    {
+        let claims = self.0.clone_with_type::<Claim<T>>();
+        let claimed_at = clock::now().timestamp_millis();
+        let claim = Claim {
+            id,
+            value,
+            claimed_at,
+        };
+        if insert("claims.insert", &claims, &claim).await? {
+            return Ok(claim.value);
+        }
+        let earlier = run("claims.find", claims.find_one(by_id(&claim.id))).await?;
+        // A day old, and forgotten at this very moment: the next try is the first.
+        let gone = || Error::unavailable("The first request is forgotten; try again");
+        Ok(earlier.ok_or_else(gone)?.value)
+    }
+
+    /// Forgets those that were made before a time, in milliseconds since the epoch.
+    pub(crate) async fn forget(&self, before: i64) -> Result<(), Error> {
+        let old = doc! { "claimed_at": { "$lt": before } };
+        run("claims.prune", self.0.delete_many(old)).await?;
+        Ok(())
+    }
+}

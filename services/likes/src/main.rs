@@ -1,0 +1,5 @@
+//! The `likes` process.
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<likes::Likes>()
+}

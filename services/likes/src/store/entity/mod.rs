@@ -1,0 +1,5 @@
+//! The tables.
+
+pub(crate) mod like;
+pub(crate) mod notice;
+pub(crate) mod post;

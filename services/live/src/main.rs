@@ -1,0 +1,5 @@
+//! The binary of `live`.
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<live::Live>()
+}

@@ -1,0 +1,231 @@
+//! Names of rooms, and what is said in them.
+
+use std::fmt;
+
+use chassis::{Text, socket::Frame};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Longest part of a room's name that a client chooses, in characters.
+const MAX_NAME: usize = 100;
+
+/// The text of a comment, or of what is said about a car.
+pub type Words = Text<1, 2_000>;
+/// The title of a review.
+pub type Title = Text<1, 200>;
+
+/// The name of a room: what it is about, and which one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RoomName(String);
+
+impl RoomName {
+    /// The comments on a post.
+    pub fn of_post(post_id: &str) -> Option<Self> {
+        Self::named("posts", post_id)
+    }
+
+    /// The discussion of a car model, in whatever spelling: blanks and case do not count.
+    pub fn of_topic(car_model: &str) -> Option<Self> {
+        let words: Vec<&str> = car_model.split_whitespace().collect();
+        Self::named("topics", &words.join(" ").to_lowercase())
+    }
+
+    /// The room of a movie, or of whatever its members call so.
+    pub fn of_reviews(room_id: &str) -> Option<Self> {
+        Self::named("reviews", room_id)
+    }
+
+    fn named(kind: &str, name: &str) -> Option<Self> {
+        let length = name.chars().count();
+        let sound = (1..=MAX_NAME).contains(&length) && !name.chars().any(char::is_control);
+        sound.then(|| Self(format!("{kind}:{name}")))
+    }
+
+    /// The name as text: `posts:<post_id>`, `topics:<car model>`, `reviews:<room_id>`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What it is about, and which one.
+    pub fn parts(&self) -> (&str, &str) {
+        self.0.split_once(':').unwrap_or(("", &self.0))
+    }
+
+    /// Reads a name as it is written.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':')? {
+            ("posts", id) => Self::of_post(id),
+            ("topics", model) => Self::of_topic(model),
+            ("reviews", id) => Self::of_reviews(id),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A comment as S0-11 shows it.
+pub fn comment(comment: &proto::discussions::Comment) -> Frame {
+    let shown = json!({
+        "comment_id": comment.comment_id,
+        "user_id": comment.user_id,
+        "comment_text": comment.text,
+        "timestamp": comment.timestamp,
+    });
+    shown.to_string().into()
+}
+
+/// An event as D23 frames it.
+pub fn event(name: &str, data: &Value) -> Frame {
+    json!({ "event": name, "data": data }).to_string().into()
+}
+
+/// The event of S3-21 to S3-24 that tells a room something.
+pub fn message(text: &str) -> Frame {
+    event("message", &json!({ "message": text }))
+}
+
+/// What a client is told that said something wrong (D23).
+pub fn error(text: &str) -> Frame {
+    event("error", &json!({ "message": text }))
+}
+
+/// What a client says on a post or about a car; other members are ignored (S0-27).
+#[derive(Debug, Deserialize)]
+pub struct Said {
+    /// The words.
+    #[serde(alias = "text")]
+    pub comment_text: Words,
+}
+
+/// What a client says in the rooms of movies (D23).
+#[derive(Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// S3-21
+    Join(Place),
+    /// S3-23
+    Leave(Place),
+    /// S3-22
+    NewReview(Place, String),
+}
+
+/// Who is where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The member `user_id`, as text.
+    pub user_id: String,
+    /// The member `room_id`, as text.
+    pub room_id: String,
+    /// The room of that id.
+    pub room: RoomName,
+}
+
+impl Notice {
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// What its sender is told.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let frame: Value =
+            serde_json::from_str(text).map_err(|_| "The frame is not JSON".to_owned())?;
+        let event = frame["event"]
+            .as_str()
+            .ok_or("A frame has a text `event` and an object `data`")?;
+        Self::read(event, &frame["data"])
+    }
+
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// What its sender is told.
+    pub fn read(event: &str, data: &Value) -> Result<Self, String> {
+        match event {
+            "join_notification" => Ok(Self::Join(place(data)?)),
+            "leave_notification" => Ok(Self::Leave(place(data)?)),
+            "new_review" => {
+                let title = data["review_title"].as_str();
+                let title = Title::new(title.ok_or("`review_title` must be a text")?);
+                let title = title.map_err(|error| format!("`review_title`: {error}"))?;
+                Ok(Self::NewReview(place(data)?, title.into_string()))
+            }
+            _ => Err(
+                "Unknown event: join_notification, leave_notification and new_review are possible"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+fn place(data: &Value) -> Result<Place, String> {
+    let (user_id, room_id) = (id(data, "user_id")?, id(data, "room_id")?);
+    let room = RoomName::of_reviews(&room_id);
+    let room = room.ok_or_else(|| format!("`room_id` must have 1 to {MAX_NAME} characters"))?;
+    Ok(Place {
+        user_id,
+        room_id,
+        room,
+    })
+}
+
+/// An id is a text in the socket and a number in the table (S3-48): both are taken.
+fn id(data: &Value, name: &str) -> Result<String, String> {
+    let text = match &data[name] {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        _ => return Err(format!("`{name}` must be a text")),
+    };
+    let length = text.chars().count();
+    if !(1..=MAX_NAME).contains(&length) || text.chars().any(char::is_control) {
+        return Err(format!("`{name}` must have 1 to {MAX_NAME} characters"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d10_spellings_of_a_model_meet_in_one_room() {
+        let room = RoomName::of_topic("  Golf   GTI ").unwrap();
+        assert_eq!(room.as_str(), "topics:golf gti");
+        assert_eq!(RoomName::parse("topics:GOLF gti"), Some(room));
+        for none in ["", "posts:", "other:1", "posts", "posts:\u{7}"] {
+            assert_eq!(RoomName::parse(none), None, "{none}");
+        }
+        assert_eq!(RoomName::of_reviews(&"x".repeat(101)), None);
+    }
+
+    #[test]
+    fn d23_bad_frames_are_explained() {
+        for bad in [
+            "",
+            "no json",
+            "[]",
+            "{}",
+            r#"{"event":1}"#,
+            r#"{"event":"shout","data":{}}"#,
+            r#"{"event":"join_notification"}"#,
+            r#"{"event":"join_notification","data":{"user_id":"1","room_id":""}}"#,
+            r#"{"event":"new_review","data":{"user_id":"1","room_id":"2"}}"#,
+        ] {
+            assert!(Notice::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn s3_48_an_id_is_a_text_or_a_number() {
+        let join = |id: &str| {
+            let text = format!(
+                r#"{{"event":"join_notification","data":{{"user_id":{id},"room_id":"2"}}}}"#
+            );
+            Notice::parse(&text).unwrap()
+        };
+        assert_eq!(join("7"), join("\"7\""));
+    }
+}

@@ -1,0 +1,237 @@
+//! One socket, from its opening to its end.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use chassis::{
+    Error, Identity, Tokens,
+    socket::{Ending, Frame, Received},
+};
+use telemetry::propagation::{self, Origin};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use crate::{
+    Live,
+    limits::{Bucket, Seat},
+    line::{Line, SENDING},
+    metrics, model,
+    room::{Cut, Member},
+    trace,
+};
+
+/// How often a socket is asked whether it is still there. Proxies cut what is silent for minutes.
+pub(crate) const PING: Duration = Duration::from_secs(20);
+/// A socket that says nothing for so long, not even that it is there, is not there.
+const SILENCE: Duration = Duration::from_mins(1);
+/// Pings, pongs and other things nobody needs, a second.
+const CONTROL_FRAMES: u32 = 10;
+/// Messages beyond the limit that are still answered.
+const STRIKES: u32 = 100;
+
+const SLOW: Ending = Ending::new(1013, "You read too slowly: connect again");
+const SILENT: Ending = Ending::new(1001, "Nothing was heard from you");
+const FLOOD: Ending = Ending::new(1008, "You say too much");
+
+/// What one kind of socket does.
+pub(crate) trait Speech: Send + 'static {
+    /// What its frames are called in traces.
+    const KIND: &'static str;
+
+    /// Joins rooms, after telling what was missed.
+    fn open(
+        &mut self,
+        member: &Member,
+        line: &mut Line,
+    ) -> impl Future<Output = Result<(), Ending>> + Send;
+
+    /// Takes in what a client says; what it alone is answered.
+    fn say(
+        &mut self,
+        member: &Member,
+        writer: &Writer,
+        line: &mut Line,
+        text: &str,
+    ) -> impl Future<Output = Option<Frame>> + Send;
+
+    /// Leaves rooms.
+    fn close(&mut self, member: &Member);
+}
+
+/// What a client may do by its token: checked again for each message.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    identity: Option<Identity>,
+    tokens: Arc<Tokens>,
+}
+
+impl Writer {
+    /// Who writes.
+    ///
+    /// # Errors
+    /// 401 without a token, and when it has expired or was logged out since.
+    pub(crate) fn identity(&self) -> Result<&Identity, Error> {
+        let identity = self.identity.as_ref();
+        let identity =
+            identity.ok_or_else(|| Error::unauthenticated("A token is needed to write"))?;
+        self.tokens.still_good(identity)?;
+        Ok(identity)
+    }
+}
+
+/// A socket with a seat.
+#[derive(Debug)]
+pub(crate) struct Session {
+    id: u64,
+    /// Messages of rooms that may wait.
+    queue: usize,
+    cut: Arc<Cut>,
+    writer: Writer,
+    messages: Bucket,
+    control: Bucket,
+    strikes: u32,
+    heard_at: Instant,
+    /// The request that opened it.
+    opened: Origin,
+    _seat: Seat,
+}
+
+impl Session {
+    /// A session of whoever has the seat.
+    pub(crate) fn new(live: &Live, identity: Option<Identity>, seat: Seat) -> Self {
+        Self {
+            id: live.hub.number(),
+            queue: live.limits.queue as usize,
+            cut: Arc::default(),
+            writer: Writer {
+                identity,
+                tokens: Arc::clone(&live.tokens),
+            },
+            messages: Bucket::new(live.limits.messages_per_second),
+            control: Bucket::new(CONTROL_FRAMES),
+            strikes: 0,
+            heard_at: Instant::now(),
+            opened: propagation::origin(),
+            _seat: seat,
+        }
+    }
+
+    /// Talks until one of both ends it.
+    pub(crate) async fn run(mut self, mut line: Line, mut speech: impl Speech) {
+        metrics::opened();
+        let member = self.member(&line);
+        let opened = speech.open(&member, &mut line).await;
+        let ending = match opened {
+            Ok(()) => self.talk(&member, &mut line, &mut speech).await,
+            Err(ending) => Some(ending),
+        };
+        speech.close(&member);
+        let why = match ending {
+            None => "gone",
+            Some(Ending::RESTART) => "restart",
+            Some(SLOW) => "slow",
+            Some(SILENT) => "silent",
+            Some(_) => "rules",
+        };
+        if let Some(ending) = ending {
+            line.close(ending).await;
+        }
+        metrics::closed(why);
+    }
+
+    fn member(&self, line: &Line) -> Member {
+        let identity = self.writer.identity.as_ref();
+        Member {
+            id: self.id,
+            user_id: identity.map(|identity| identity.user_id),
+            ear: line.ear(self.queue),
+            cut: Arc::clone(&self.cut),
+        }
+    }
+
+    /// How it ended; `None` when nobody is there to be told.
+    async fn talk(
+        &mut self,
+        member: &Member,
+        line: &mut Line,
+        speech: &mut impl Speech,
+    ) -> Option<Ending> {
+        // Both wait once, not again for each message: thousands share the one lock behind.
+        let (shutdown, cut) = (line.shutdown(), Arc::clone(&self.cut));
+        let (mut shutdown, mut cut) = (pin!(shutdown.cancelled()), pin!(cut.ended()));
+        let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
+        loop {
+            let step = tokio::select! {
+                () = &mut shutdown => Err(Some(Ending::RESTART)),
+                ending = &mut cut => Err(Some(ending)),
+                received = line.next() => self.received(member, line, speech, received).await,
+                _ = ping.tick() => self.ping(line).await,
+            };
+            if let Err(ending) = step {
+                return ending;
+            }
+        }
+    }
+
+    /// Answers behind what waits: who joins a room or says something there has heard it then.
+    async fn answer(&mut self, line: &mut Line, frame: Frame) -> Result<(), Option<Ending>> {
+        let sending = async { line.feed(frame).await && line.flush().await };
+        tokio::select! {
+            // Mostly it can be sent at once.
+            biased;
+            sent = tokio::time::timeout(SENDING, sending) => match sent {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(None),
+                Err(_) => Err(Some(SLOW)),
+            },
+            ending = self.cut.ended() => Err(Some(ending)),
+        }
+    }
+
+    async fn ping(&mut self, line: &mut Line) -> Result<(), Option<Ending>> {
+        if self.heard_at.elapsed() > SILENCE {
+            return Err(Some(SILENT));
+        }
+        match tokio::time::timeout(SENDING, line.ping()).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(None),
+            Err(_) => Err(Some(SLOW)),
+        }
+    }
+
+    async fn received<S: Speech>(
+        &mut self,
+        member: &Member,
+        line: &mut Line,
+        speech: &mut S,
+        received: Received,
+    ) -> Result<(), Option<Ending>> {
+        self.heard_at = Instant::now();
+        let answer = match received {
+            Received::Gone => return Err(None),
+            Received::Broken(ending) => return Err(Some(ending)),
+            Received::Ping | Received::Pong => {
+                return if self.control.take() {
+                    Ok(())
+                } else {
+                    Err(Some(FLOOD))
+                };
+            }
+            Received::Text(_) | Received::Binary if !self.messages.take() => {
+                self.strikes += 1;
+                if self.strikes > STRIKES {
+                    return Err(Some(FLOOD));
+                }
+                Some(model::error("Too many messages: wait a second"))
+            }
+            Received::Binary => Some(model::error("A frame must be text")),
+            Received::Text(text) => {
+                let saying = speech.say(member, &self.writer, line, &text);
+                saying.instrument(trace::frame(S::KIND, &self.opened)).await
+            }
+        };
+        match answer {
+            Some(frame) => self.answer(line, frame).await,
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! `live` in process: two instances, a Redis of its own, and a `discussions` of the test.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod comments;
+mod fan_out;
+mod limits;
+mod rooms;
+mod socketio;
+mod socketio_client;
+mod world;

@@ -1,0 +1,5 @@
+//! The `movies` process.
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<movies::Movies>()
+}

@@ -1,0 +1,5 @@
+//! The tables.
+
+pub(crate) mod catalogue;
+pub(crate) mod movie;
+pub(crate) mod review;

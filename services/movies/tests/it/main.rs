@@ -1,0 +1,16 @@
+//! `movies` in process, on SQLite and on Postgres: one suite, run on both.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bad_input;
+mod cache;
+mod events;
+mod figures;
+mod helpers;
+mod lists;
+mod movies;
+mod repeats;
+mod reviews;
+mod search;
+mod status;
+mod together;

@@ -1,0 +1,5 @@
+//! The `notifications` process.
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<notifications::Notifications>()
+}

@@ -1,0 +1,4 @@
+//! The tables.
+
+pub(crate) mod notification;
+pub(crate) mod sender;

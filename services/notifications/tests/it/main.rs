@@ -1,0 +1,12 @@
+//! `notifications` in process and as a process, with a mail server that does what a test says.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bad_input;
+mod crashes;
+mod delivery;
+mod events;
+mod helpers;
+mod people;
+mod send;
+mod smtp;

@@ -1,0 +1,5 @@
+//! The `orders` process.
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<orders::Orders>()
+}

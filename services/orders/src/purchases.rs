@@ -1,0 +1,39 @@
+//! What is bought in the market, from what `items` tells (D14).
+
+use chassis::Money;
+use chrono::{DateTime, Utc};
+use messaging::{Consumer, Failure, Received, events::ItemBought};
+
+use crate::{
+    model::{Order, Thing},
+    store::Store,
+};
+
+pub(crate) fn consumer(store: &Store) -> Consumer {
+    let store = store.clone();
+    Consumer::new(crate::PURCHASES).on(move |event: Received<ItemBought>| {
+        let store = store.clone();
+        async move {
+            let order = order(event)?;
+            // The order's own id makes a second delivery nothing new: no inbox is needed.
+            store.insert_purchase(order).await?;
+            Ok(())
+        }
+    })
+}
+
+fn order(event: Received<ItemBought>) -> Result<Order, Failure> {
+    let bought = event.data;
+    let total = Money::from_cents(bought.total_cents)
+        .ok_or_else(|| Failure::reject(format!("no such amount: {}", bought.total_cents)))?;
+    let at = DateTime::parse_from_rfc3339(&bought.bought_at);
+    Ok(Order {
+        id: bought.order_id,
+        user_id: bought.buyer_id,
+        thing: Thing::Item(bought.item_id),
+        name: bought.name,
+        quantity: bought.quantity,
+        total,
+        ordered_at: at.map_or(event.time, |at| at.with_timezone(&Utc)),
+    })
+}

@@ -1,0 +1,113 @@
+//! What is bought in the market appears among the orders, and orders are told (S1-18).
+
+use std::sync::{Arc, Mutex};
+
+use messaging::{
+    Broker, Consumer, Outbox, Received,
+    events::{ItemBought, OrderPlaced},
+};
+use orders::Orders;
+use sea_orm::{DatabaseConnection, TransactionTrait as _};
+use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait::async_trait};
+use serde_json::json;
+use testkit::{TestService, eventually, stores::Sql};
+use uuid::Uuid;
+
+use crate::start;
+
+testkit::on_each_store![
+    d14_a_purchase_in_the_market_is_listed_once,
+    s1_18_an_order_is_told_once,
+];
+
+struct Events;
+
+#[async_trait]
+impl MigratorTrait for Events {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(messaging::outbox::Migration)]
+    }
+}
+
+fn broker(name: &'static str, orders: &TestService<Orders>, amqp: &str) -> Broker {
+    let settings = messaging::Settings {
+        amqp_url: amqp.into(),
+        messaging_failpoint: None,
+    };
+    Broker::new(name, &settings, &orders.context).unwrap()
+}
+
+async fn tell(connection: &DatabaseConnection, outbox: &Outbox, event: &ItemBought) {
+    let transaction = connection.begin().await.unwrap();
+    outbox.insert(&transaction, event).await.unwrap();
+    outbox.commit(transaction).await.unwrap();
+}
+
+async fn d14_a_purchase_in_the_market_is_listed_once(store: Sql) {
+    let shop = start(store).await;
+    let broker = broker("items", &shop.orders, &shop.amqp);
+    let context = &shop.orders.context;
+    let connection = chassis::sql::connect::<Events>(context, None, "items.db").await;
+    let connection = connection.unwrap();
+    let outbox = Outbox::start(&broker, &connection, context);
+    let bought = ItemBought {
+        order_id: Uuid::now_v7().to_string(),
+        item_id: 3,
+        name: "Chair".into(),
+        quantity: 2,
+        total_cents: 2050,
+        seller_id: 1,
+        buyer_id: 7,
+        bought_at: "2026-01-02T03:04:05Z".into(),
+    };
+    // Two events of one purchase, as a publisher that died at the wrong moment would send.
+    tell(&connection, &outbox, &bought).await;
+    tell(&connection, &outbox, &bought).await;
+    let last = ItemBought {
+        order_id: Uuid::now_v7().to_string(),
+        bought_at: "2026-01-02T03:04:06Z".into(),
+        ..bought.clone()
+    };
+    tell(&connection, &outbox, &last).await;
+    let list = eventually("both purchases are listed", || async {
+        let reply = shop.get(7, "/orders/").await;
+        match reply.expect(200).as_array() {
+            Some(list) if list.len() >= 2 => Ok(list.clone()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    let ids: Vec<_> = list.iter().map(|order| order["id"].clone()).collect();
+    assert_eq!(ids, [json!(last.order_id), json!(bought.order_id)]);
+    assert_eq!(
+        (&list[1]["item_id"], &list[1]["total"]),
+        (&json!(3), &json!(20.5))
+    );
+    let path = format!("/orders/{}", bought.order_id);
+    assert_eq!(shop.get(7, &path).await.expect(200), &list[1]);
+    shop.get(8, &path).await.problem(404);
+}
+
+async fn s1_18_an_order_is_told_once(store: Sql) {
+    let shop = start(store).await;
+    let broker = broker("listener", &shop.orders, &shop.amqp);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&heard);
+    let consumer = Consumer::new("orders").on(move |event: Received<OrderPlaced>| {
+        hears.lock().unwrap().push(event.data);
+        std::future::ready(Ok(()))
+    });
+    consumer.start(&broker, &shop.orders.context).await;
+    let lamp = shop.product(&json!(2.5)).await;
+    let made = shop.order(7, lamp, &json!(2)).await;
+    let id = made.expect(201)["order"]["id"].clone();
+    let told = eventually("the order is told", || async {
+        match heard.lock().unwrap().first().cloned() {
+            Some(told) => Ok(told),
+            None => Err("not yet".into()),
+        }
+    })
+    .await;
+    assert_eq!(json!(told.order_id), id);
+    assert_eq!((told.user_id, told.total_cents, told.quantity), (7, 500, 2));
+}

@@ -1,0 +1,5 @@
+//! The binary of [`polls`].
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<polls::Polls>()
+}

@@ -1,0 +1,5 @@
+//! The `products` process.
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<products::Products>()
+}

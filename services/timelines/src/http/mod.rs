@@ -1,0 +1,55 @@
+//! The REST face of the microblog.
+
+mod jobs;
+mod posts;
+
+use chassis::{Auth, Code, Error, Route};
+use http::StatusCode;
+
+use crate::Timelines;
+
+type Answered<T> = Result<chassis::Answer<T>, Error>;
+
+pub(crate) fn routes() -> Vec<Route<Timelines>> {
+    let mut routes = writing();
+    routes.extend(reading());
+    routes
+}
+
+fn writing() -> Vec<Route<Timelines>> {
+    vec![
+        Route::post("/posts", posts::create)
+            .idempotent()
+            .summary("Writes a post")
+            .fails(&[Code::Forbidden]),
+        Route::post("/posts/async", jobs::create)
+            .answers(StatusCode::ACCEPTED)
+            .idempotent()
+            .summary("Has a post written behind")
+            .fails(&[Code::Forbidden]),
+        Route::get("/posts/jobs/{job_id}", jobs::show)
+            .auth(Auth::Required)
+            .summary("Tells the fate of a post that is written behind")
+            .fails(&[Code::Forbidden]),
+        Route::delete("/posts/id/{post_id:int}", posts::remove)
+            .summary("Deletes an own post")
+            .fails(&[Code::Forbidden]),
+    ]
+}
+
+fn reading() -> Vec<Route<Timelines>> {
+    vec![
+        Route::get("/posts", posts::list)
+            .summary("Lists all posts, newest first")
+            .paged(),
+        Route::get("/posts/id/{post_id:int}", posts::show).summary("Shows a post"),
+        Route::get("/posts/{username}", posts::list_of_user)
+            .summary("Lists the posts of a person, newest first")
+            .paged(),
+        Route::get("/posts/home/{username}", posts::home)
+            .auth(Auth::Required)
+            .summary("Lists the posts of those whom one follows, newest first")
+            .fails(&[Code::Forbidden])
+            .paged(),
+    ]
+}

@@ -1,0 +1,5 @@
+//! The `timelines` process.
+
+fn main() -> std::process::ExitCode {
+    chassis::main::<timelines::Timelines>()
+}

@@ -1,0 +1,122 @@
+//! The schema, step by step; a step that has shipped is never changed.
+
+use sea_orm_migration::{
+    prelude::*,
+    schema::{
+        big_integer, big_integer_null, boolean, pk_auto, string, text, text_null,
+        timestamp_with_time_zone, timestamp_with_time_zone_null,
+    },
+};
+
+pub(crate) struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(Microblog),
+            Box::new(messaging::outbox::Migration),
+            Box::new(messaging::inbox::Migration),
+            Box::new(chassis::operation::Migration),
+            Box::new(chassis::operation::LocationMigration),
+        ]
+    }
+}
+
+/// Posts, jobs, and what home timelines are made from.
+struct Microblog;
+
+impl MigrationName for Microblog {
+    fn name(&self) -> &'static str {
+        "m0001_microblog"
+    }
+}
+
+#[expect(
+    elided_lifetimes_in_paths,
+    reason = "the trait's own macro does not accept a written lifetime"
+)]
+#[async_trait::async_trait]
+impl MigrationTrait for Microblog {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in [posts(), jobs(), follows(), readers(), stars()] {
+            manager.create_table(table).await?;
+        }
+        // The first two for the newest of one author, by id and by name; then the followers of
+        // an author in order; then the jobs to be forgotten.
+        let indexes: [(&str, &str, &[&str]); 4] = [
+            ("posts_of_user", "posts", &["user_id", "id"]),
+            ("posts_of_username", "posts", &["username_key", "id"]),
+            (
+                "follows_of_followee",
+                "follows",
+                &["followee_id", "following", "follower_id"],
+            ),
+            ("jobs_by_end", "jobs", &["finished_at"]),
+        ];
+        for (name, table, columns) in indexes {
+            let mut index = Index::create();
+            index.name(name).table(table);
+            for column in columns {
+                index.col(*column);
+            }
+            manager.create_index(index).await?;
+        }
+        Ok(())
+    }
+}
+
+fn posts() -> TableCreateStatement {
+    Table::create()
+        .table("posts")
+        .col(pk_auto("id").big_integer())
+        .col(big_integer("user_id"))
+        .col(string("username"))
+        .col(string("username_key"))
+        .col(text("text"))
+        .col(text_null("repost_original_url"))
+        .col(string("operation").unique_key())
+        .col(timestamp_with_time_zone("created_at"))
+        .to_owned()
+}
+
+fn jobs() -> TableCreateStatement {
+    Table::create()
+        .table("jobs")
+        .col(string("job_id").primary_key())
+        .col(big_integer("user_id"))
+        .col(string("username"))
+        .col(text("text"))
+        .col(text_null("repost_original_url"))
+        .col(string("state"))
+        .col(big_integer_null("post_id"))
+        .col(text_null("reason"))
+        .col(timestamp_with_time_zone("created_at"))
+        .col(timestamp_with_time_zone_null("finished_at"))
+        .to_owned()
+}
+
+fn follows() -> TableCreateStatement {
+    Table::create()
+        .table("follows")
+        .col(big_integer("follower_id"))
+        .col(big_integer("followee_id"))
+        .col(boolean("following"))
+        .col(timestamp_with_time_zone("changed_at"))
+        .primary_key(Index::create().col("follower_id").col("followee_id"))
+        .to_owned()
+}
+
+fn readers() -> TableCreateStatement {
+    Table::create()
+        .table("readers")
+        .col(big_integer("user_id").primary_key())
+        .col(big_integer("version"))
+        .to_owned()
+}
+
+fn stars() -> TableCreateStatement {
+    Table::create()
+        .table("stars")
+        .col(big_integer("user_id").primary_key())
+        .to_owned()
+}

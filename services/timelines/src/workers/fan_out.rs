@@ -1,0 +1,22 @@
+//! New posts, into the home timelines of those who follow their authors.
+
+use std::sync::Arc;
+
+use messaging::{Consumer, Received, events::PostCreated};
+
+use crate::home::Homes;
+
+/// Posts that one process delivers at once: few, so that readers and writers get their turn.
+const AT_ONCE: u16 = 2;
+
+/// Deleted posts need no delivery: what SQL does not have any more is not shown.
+pub(super) fn consumer(homes: &Arc<Homes>) -> Consumer {
+    let homes = Arc::clone(homes);
+    Consumer::new("fan-out")
+        .shared()
+        .prefetch(AT_ONCE)
+        .on(move |event: Received<PostCreated>| {
+            let homes = Arc::clone(&homes);
+            async move { homes.deliver(&event.data, event.time).await }
+        })
+}

@@ -1,0 +1,39 @@
+//! The own copy of who follows whom, from what `users` tells.
+
+use messaging::{
+    Consumer, Failure, Received,
+    events::{UserFollowed, UserUnfollowed},
+};
+
+use crate::store::{Change, Store};
+
+const NAME: &str = "graph";
+
+/// Needs no Redis: a change of the graph changes the version of a home timeline, so that what
+/// Redis has of the version before is never read again.
+pub(super) fn consumer(store: &Store) -> Consumer {
+    let (followed, unfollowed) = (store.clone(), store.clone());
+    Consumer::new(NAME)
+        .on(move |event: Received<UserFollowed>| {
+            let change = Change {
+                follower_id: event.data.follower_id,
+                followee_id: event.data.followee_id,
+                following: true,
+                at: event.time,
+            };
+            apply(followed.clone(), event.id, change)
+        })
+        .on(move |event: Received<UserUnfollowed>| {
+            let change = Change {
+                follower_id: event.data.follower_id,
+                followee_id: event.data.followee_id,
+                following: false,
+                at: event.time,
+            };
+            apply(unfollowed.clone(), event.id, change)
+        })
+}
+
+async fn apply(store: Store, event_id: String, change: Change) -> Result<(), Failure> {
+    Ok(store.apply_follow(NAME, &event_id, change).await?)
+}

@@ -1,0 +1,80 @@
+//! Claim (S3-36, D28): Redis can be emptied or killed, and no answer of `movies` is wrong.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+
+use reqwest::Method;
+use serde_json::json;
+use testkit::{Mesh, eventually, unique};
+
+use crate::ONE_AT_A_TIME;
+
+/// What `redis-cli` would answer.
+fn redis(command: &str) -> String {
+    let url = Mesh::current().address("redis");
+    let (password, host) = url
+        .trim_start_matches("redis://:")
+        .trim_end_matches("/0")
+        .split_once('@')
+        .expect("a URL with a password");
+    let mut stream = TcpStream::connect(host).expect("Redis listens");
+    let commands = format!("AUTH {password}\r\n{command}\r\nQUIT\r\n");
+    stream.write_all(commands.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    answer
+}
+
+#[tokio::test]
+async fn s3_36_the_cache_is_redis_and_may_be_flushed() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let mesh = Mesh::current();
+    let person = mesh.person().await;
+    let word = unique("word");
+    let body = json!({
+        "title": word, "description": "", "rating": 9, "genre": "Drama", "poster_url": "",
+        "release_date": "2001-01-01",
+    });
+    let movie = mesh
+        .call(Method::POST, "/api/movies", &person.token, &body)
+        .await
+        .expect(201)["id"]
+        .clone();
+    let review = json!({"title": "Good", "body": "", "rating": 7});
+    let reviews = format!("/api/movies/{movie}/reviews");
+    mesh.call(Method::POST, &reviews, &person.token, &review)
+        .await
+        .expect(201);
+    let search = format!("/api/movies/search?title={word}");
+    let lists = [search.as_str(), "/api/movies/popular", &reviews];
+    let mut before = Vec::new();
+    for path in lists {
+        let path = path.to_owned();
+        let reply = eventually("a list from the cache", || async {
+            mesh.get(&path).await.expect(200);
+            let reply = mesh.get(&path).await;
+            match reply.expect(200)["message"].as_str() {
+                Some("Results retrieved from database") => Err(reply.text),
+                _ => Ok(reply),
+            }
+        })
+        .await;
+        before.push(reply.json);
+    }
+    for list in ["search", "popular", "reviews"] {
+        let keys = redis(&format!("KEYS movies:*:{list}:*"));
+        assert!(keys.contains(list), "{keys}");
+    }
+    assert!(redis("FLUSHALL").contains("+OK\r\n+OK"));
+    for (path, before) in lists.iter().zip(&mut before) {
+        let after = mesh.get(path).await;
+        if before.get("message").is_some() {
+            assert_eq!(after.json["message"], "Results retrieved from database");
+            assert_eq!(after.json["data"], before["data"], "{path}");
+        } else {
+            assert_eq!(&after.json, before, "{path}");
+        }
+    }
+}
