@@ -63,26 +63,38 @@ impl Reply {
 /// Sends and reads.
 ///
 /// # Panics
-/// When the connection breaks: no request of a test may end so.
+/// When the connection breaks: no request of a test may end so, but to a program that a test ended
+/// ([`attempt`]).
 #[track_caller]
 pub fn send(request: RequestBuilder) -> impl Future<Output = Reply> {
     let caller = std::panic::Location::caller();
     async move {
-        let answer = request
-            .send()
+        attempt(request)
             .await
-            .unwrap_or_else(|error| panic!("{caller}: connection dropped: {error:?}"));
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let text = answer
-            .text()
-            .await
-            .unwrap_or_else(|error| panic!("{caller}: answer cut off: {error:?}"));
-        let json = serde_json::from_str(&text).unwrap_or_default();
-        Reply {
-            status,
-            headers,
-            text,
-            json,
-        }
+            .unwrap_or_else(|error| panic!("{caller}: {error}"))
     }
+}
+
+/// Sends and reads, to be tried again by [`eventually`](crate::eventually) while a program that the
+/// test ended is not back yet.
+///
+/// # Errors
+/// Why there is no whole answer.
+pub async fn attempt(request: RequestBuilder) -> Result<Reply, String> {
+    let answer = request
+        .send()
+        .await
+        .map_err(|error| format!("connection dropped: {error:?}"))?;
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    let text = answer
+        .text()
+        .await
+        .map_err(|error| format!("answer cut off: {error:?}"))?;
+    let json = serde_json::from_str(&text).unwrap_or_default();
+    Ok(Reply {
+        status,
+        headers,
+        text,
+        json,
+    })
 }

@@ -16,7 +16,7 @@ mod users;
 
 pub use agent::Agent;
 pub use browser::Browser;
-pub use client::{Reply, send};
+pub use client::{Reply, attempt, send};
 pub use mesh::Mesh;
 pub use process::Process;
 pub use prometheus::Prometheus;

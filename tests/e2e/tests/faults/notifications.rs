@@ -27,7 +27,7 @@ const MAIL: &str = "notifications.mail";
 /// The mails to an address, by their ids: how often each came.
 async fn by_id(address: &str) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
-    for mail in mails(address).await {
+    for mail in mails(address).await.unwrap() {
         let id = mail["message_id"].as_str().unwrap();
         let id = id.split('@').next().unwrap().to_owned();
         *found.entry(id).or_default() += 1;

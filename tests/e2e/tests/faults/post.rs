@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use loopback::Target;
 use reqwest::Method;
 use serde_json::Value;
-use testkit::{Mesh, eventually, eventually_within, mesh, mesh::Person, send};
+use testkit::{Mesh, attempt, eventually, eventually_within, mesh, mesh::Person};
 
 use crate::{send_signal, signal};
 
@@ -17,18 +17,18 @@ const SUPERVISION: Duration = Duration::from_secs(45);
 /// before it starts one again.
 const UNSEEN: u32 = 60;
 
-/// The mails to an address.
-pub(crate) async fn mails(address: &str) -> Vec<Value> {
+/// The mails to an address, if their server is there.
+pub(crate) async fn mails(address: &str) -> Result<Vec<Value>, String> {
     let page = Mesh::current().address("mail_page");
     let request = mesh::client().get(format!("{page}/api/mails"));
-    let found = send(request.query(&[("to", address)])).await;
-    found.expect(200).as_array().unwrap().clone()
+    let found = attempt(request.query(&[("to", address)])).await?;
+    Ok(found.expect(200).as_array().unwrap().clone())
 }
 
 /// Waits until somebody has so many mails with this subject, and not one more.
 pub(crate) async fn mailed(person: &Person, subject: &str, count: usize) {
     eventually_within(SETTLING, subject, || async {
-        let mails = mails(&person.email).await;
+        let mails = mails(&person.email).await?;
         let found = mails.iter().filter(|mail| mail["subject"] == subject);
         match found.count() {
             found if found == count => Ok(()),

@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Mesh, eventually, mesh::Person, send, unique};
+use testkit::{Mesh, attempt, eventually, mesh::Person, unique};
 
 use crate::{ONE_AT_A_TIME, post::Away, send_signal};
 
@@ -51,7 +51,7 @@ async fn traced() -> Result<(), String> {
     let mesh = Mesh::current();
     let id = mesh.get("/api/posts").await.header("x-trace-id").to_owned();
     let url = format!("{}/api/traces/{id}", mesh.address("jaeger"));
-    let found = send(testkit::mesh::client().get(url)).await;
+    let found = attempt(testkit::mesh::client().get(url)).await?;
     (found.status == 200).then_some(()).ok_or(found.text)
 }
 
@@ -59,7 +59,7 @@ async fn scraped() -> Result<(), String> {
     let mesh = Mesh::current();
     let url = format!("{}/api/v1/query", mesh.address("prometheus"));
     let query = testkit::mesh::client().get(url);
-    let found = send(query.query(&[("query", "count(up == 1)")])).await;
+    let found = attempt(query.query(&[("query", "count(up == 1)")])).await?;
     let rows = serde_json::from_str::<Value>(&found.text).unwrap_or_default();
     let some = rows["data"]["result"].as_array();
     some.is_some_and(|rows| !rows.is_empty())
