@@ -102,6 +102,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             "warn",
             "--drain-time-s",
             "5",
+            // `cargo mesh why` reads access logs: ten seconds, which is usual, are long for who waits.
+            "--file-flush-interval-msec",
+            "1000",
             "--config-path",
         ])
         .arg(file);

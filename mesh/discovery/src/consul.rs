@@ -147,6 +147,9 @@ fn describe(
         http: Some(format!("http://{}/readyz", registration.admin)),
         interval: Some("2s".into()),
         timeout: Some("1s".into()),
+        // One late answer of a busy store is no reason to take an only instance away; as Kubernetes
+        // counts by default. Who was killed is noticed by those who call it, at once.
+        failures_before_critical: Some(3),
         // An instance that is ready when it says so need not wait for a first check.
         status: Some(
             if registration.ready {

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use crate::{
-    Broker, Envelope, Event, Failure,
+    Broker, Envelope, Event, Failure, dead_letters,
     session::{Session, run},
     topology,
 };
@@ -17,6 +18,8 @@ const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
 const DECLARING: Duration = Duration::from_secs(5);
 /// Events that the broker gives out before the first is acknowledged.
 const PREFETCH: u16 = 64;
+/// How often a queue is looked for that is not there yet.
+const LOOKING: Duration = Duration::from_millis(100);
 
 /// An event as a handler gets it.
 #[derive(Debug, Clone)]
@@ -167,6 +170,23 @@ impl Consumer {
                 broker.give_up();
                 tracing::warn!(queue, "service starts without the broker");
             }
+        }
+    }
+}
+
+/// Waits until the queue of a consumer (`timelines.follows`) is there, which may take longer than
+/// [`Consumer::start`] waits: what is published before that reaches nobody.
+///
+/// # Errors
+/// When it is not there after `patience`.
+pub async fn declared(broker: &Broker, queue: &str, patience: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        // The dead letters are declared last.
+        match dead_letters::waiting(broker, queue).await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => tokio::time::sleep(LOOKING).await,
         }
     }
 }

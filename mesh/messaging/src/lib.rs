@@ -70,7 +70,7 @@ mod topology;
 mod trace;
 
 pub use broker::{Broker, Settings};
-pub use consumer::{Consumer, Received};
+pub use consumer::{Consumer, Received, declared};
 pub use event::{Envelope, Event, Poison};
 pub use failure::Failure;
 pub use outbox::Outbox;

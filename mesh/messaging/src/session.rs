@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use lapin::{
     Channel, ErrorKind,
     message::Delivery,
-    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
+    options::{BasicConsumeOptions, BasicQosOptions},
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::FieldTable,
 };
@@ -33,8 +33,6 @@ use crate::{
 
 /// Handlers that run at once; events of one subject are always in the same lane.
 const LANES: usize = 16;
-/// What ending a subscription in order may take.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 /// What declaring everything may take.
 const OPEN_DEADLINE: Duration = Duration::from_secs(20);
 /// A link that lived for longer was no failure to connect.
@@ -75,15 +73,20 @@ pub(crate) async fn run(session: Arc<Session>, shutdown: CancellationToken) {
         };
         let begun = Instant::now();
         let ended = match opened {
-            Ok((link, channel, deliveries)) => {
+            Ok((link, channel, mut deliveries)) => {
                 metrics::connected(&session.queue, true);
                 let lost = CancellationToken::new();
                 let ended = tokio::select! {
-                    ended = session.consume(&channel, deliveries, &lost, &shutdown) => ended,
+                    ended = session.consume(&mut deliveries, &lost, &shutdown) => ended,
                     never = session.tend(&link, &channel, &lost) => match never {},
                 };
                 metrics::connected(&session.queue, false);
+                // Only the end of the link gives back what is not acknowledged before another
+                // consumer gets anything. To cancel the subscription, as a drop of `deliveries`
+                // does while the link is open, lets another one go on with the successors of what
+                // is still held here.
                 link.close().await;
+                drop(deliveries);
                 ended
             }
             Err(error) => Err(error),
@@ -214,8 +217,7 @@ impl Session {
     /// Returns when no handler runs any more: the next link starts from a clean table.
     async fn consume(
         self: &Arc<Self>,
-        channel: &Channel,
-        mut deliveries: lapin::Consumer,
+        deliveries: &mut lapin::Consumer,
         lost: &CancellationToken,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<()> {
@@ -242,10 +244,6 @@ impl Session {
                 },
             }
         };
-        if ended.is_ok() {
-            let cancel = channel.basic_cancel(deliveries.tag(), BasicCancelOptions::default());
-            let _ = tokio::time::timeout(CLOSE_DEADLINE, cancel).await;
-        }
         stopping.cancel();
         drop(lanes);
         while let Some(worker) = workers.join_next().await {

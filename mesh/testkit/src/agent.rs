@@ -9,7 +9,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{eventually, send, unique};
+use crate::{attempt, eventually, send, unique};
 
 /// Variable with the path of the Consul binary.
 const PROGRAM: &str = "TEST_CONSUL";
@@ -118,7 +118,7 @@ impl Agent {
         let url = format!("{}/v1/catalog/nodes", self.url());
         eventually("Consul knows its own node", || async {
             let request = client.get(&url).header("x-consul-token", &self.token);
-            match send(request).await.json.as_array() {
+            match attempt(request).await?.json.as_array() {
                 Some(nodes) if !nodes.is_empty() => Ok(()),
                 _ => Err("none".to_owned()),
             }

@@ -75,10 +75,11 @@ impl Browser {
         self.ask(Method::POST, "/execute/sync", &body).await
     }
 
-    /// Waits until an expression in the page is true.
+    /// Waits until an expression in the page is true. One that throws is not: the page may just be changing.
     pub async fn until(&self, expression: &str) {
         eventually(expression, || async {
-            match self.run(&format!("return Boolean({expression})")).await {
+            let script = format!("try {{ return Boolean({expression}) }} catch {{ return false }}");
+            match self.run(&script).await {
                 Value::Bool(true) => Ok(()),
                 _ => Err(self.run("return document.body.innerText").await.to_string()),
             }
@@ -140,7 +141,8 @@ impl Drop for Browser {
             "DELETE /session/{session} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
         );
         if asked.is_ok() {
-            let _ = stream.read_to_end(&mut Vec::new());
+            // It answers when the browser has ended, and never closes a connection itself.
+            let _ = stream.read(&mut [0; 1024]);
         }
     }
 }

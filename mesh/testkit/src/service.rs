@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Reply, Signer, eventually, send};
 
+// What a test says wins over what every test needs, and over its helpers.
 #[derive(Debug, Parser)]
-#[command(no_binary_name = true)]
+#[command(no_binary_name = true, args_override_self = true)]
 struct Flags<A: clap::Args> {
     #[command(flatten)]
     settings: Settings,

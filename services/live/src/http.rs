@@ -66,9 +66,12 @@ async fn comments(live: Arc<Live>, request: Request) -> Result<Talk, Error> {
         .map(|after| comments::place(&post_id, &after))
         .transpose()?;
     let session = session(&live, &request)?;
+    let room = live.hub.of_post(&post_id).await?;
+    // Whoever has the answer hears all that comes after it, however long the upgrade takes.
+    let after = Some(after.unwrap_or_else(|| room.last()));
     let speech = Comments {
         hub: Arc::clone(&live.hub),
-        room: live.hub.of_post(&post_id).await?,
+        room,
         after,
     };
     Ok(Talk::new(|socket| session.run(Line::plain(socket), speech)))

@@ -17,8 +17,10 @@ use crate::{
     model::{BaseUrl, InstanceId, PREFIX, Record, ServiceName, Terms, is_over, moment},
 };
 
-/// How long a writer waits until its own copy of the catalog shows what it wrote.
-const SHOWN: Duration = Duration::from_secs(1);
+/// How long a writer waits at most until its own copy of the catalog shows what it wrote; it goes
+/// on as soon as the copy does. Less than `discovery::Remote` waits for an answer: a copy that is
+/// late makes readers late, and shall not make a registration fail.
+const SHOWN: Duration = Duration::from_secs(4);
 
 /// How many there may be.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +83,7 @@ impl Externals {
             let message = format!("`{name}` is a part of the mesh: choose another name");
             return Err(Error::conflict(message));
         }
-        let _alone = self.registering.lock().await;
+        let alone = self.registering.lock().await;
         let all = self.consul.leases(PREFIX).await.map_err(away)?;
         let id = if let Some(id) = same(&all, owner, &name, &base_url) {
             id
@@ -107,6 +109,8 @@ impl Externals {
         };
         self.consul.lease(&lease).await.map_err(away)?;
         self.renew(&id, now).await?;
+        // Consul counts it from here on.
+        drop(alone);
         let (service, shown) = (name.in_consul(), id.in_consul());
         let is_there = |known: &discovery::Snapshot| contains(known, &service, &shown);
         self.catalog.until(SHOWN, is_there).await;

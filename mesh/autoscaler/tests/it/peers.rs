@@ -199,11 +199,11 @@ impl World {
         .await;
     }
 
-    /// A figure of the autoscaler; 0 before it is there.
+    /// A figure of the autoscaler; 0 before it is there, and where there is no answer.
     pub fn figure(&self, series: &str) -> f64 {
         let port = self.admin.lock().unwrap().unwrap();
-        let answer = loopback::get(&loopback::Target::Port(port), "/metrics").unwrap();
-        let text = answer.text();
+        let answer = loopback::get(&loopback::Target::Port(port), "/metrics");
+        let text = answer.map(|answer| answer.text()).unwrap_or_default();
         let line = text.lines().find(|line| line.starts_with(series));
         let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
         value.unwrap_or_default()

@@ -7,20 +7,23 @@ use crate::echo::Echo;
 
 #[tokio::test]
 async fn an_open_request_is_answered_while_the_service_stops() {
-    let service = TestService::<Echo>::start(&[]).await;
+    // What is asked meanwhile takes as long as the machine is busy.
+    let service = TestService::<Echo>::start(&["--drain-seconds", "60"]).await;
     let (address, admin) = (service.address, service.admin);
+    let client = reqwest::Client::new();
+    let ask = |path: &str| client.get(format!("http://{admin}/{path}")).send();
     let slow = tokio::spawn(service.request(Method::GET, "/slow").send());
     service.service.arrived.acquire().await.unwrap().forget();
     let state = std::sync::Arc::clone(&service.service);
     let stopping = tokio::spawn(service.stop());
     eventually("readiness ends", || async {
-        match reqwest::get(format!("http://{admin}/readyz")).await {
+        match ask("readyz").await {
             Ok(answer) if answer.status() == 503 => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
     .await;
-    let alive = reqwest::get(format!("http://{admin}/livez")).await.unwrap();
+    let alive = ask("livez").await.unwrap();
     assert_eq!(alive.status(), 200, "alive while it drains");
     eventually("new connections are refused", || async {
         match tokio::net::TcpStream::connect(address).await {

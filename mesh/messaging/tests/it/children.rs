@@ -98,21 +98,21 @@ impl Process {
     }
 
     /// `kill -9`, and a new one that dies at `failpoint`, and a new one. `false` if it never came
-    /// there, since `all_is_done`.
-    pub(crate) async fn die_at<R: Future<Output = bool>>(
+    /// there, since it is `idle`.
+    pub(crate) async fn die_at<R: Future<Output = Result<bool, String>>>(
         &mut self,
         failpoint: &str,
-        all_is_done: impl Fn() -> R,
+        idle: impl Fn() -> R,
     ) -> bool {
         self.end();
         self.spawn(Some(failpoint));
         let (child, _stdin) = self.running.as_mut().unwrap();
         let status = eventually_within(PATIENCE, failpoint, || {
-            let (status, all_is_done) = (child.try_wait().unwrap(), all_is_done());
+            let (status, idle) = (child.try_wait().unwrap(), idle());
             async move {
                 match status {
                     Some(status) => Ok(Some(status)),
-                    None if all_is_done.await => Ok(None),
+                    None if idle.await? => Ok(None),
                     None => Err("it lives".to_owned()),
                 }
             }

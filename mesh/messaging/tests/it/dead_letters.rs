@@ -148,6 +148,7 @@ async fn the_program_for_operators_lists_and_replays() {
         }
     });
     process.start_consumer(consumer).await;
+    process.listening(QUEUE).await;
     let outbox = process.relay().await;
     process.change(&outbox, "a", 0..1).await;
     let letter = first(&process).await;

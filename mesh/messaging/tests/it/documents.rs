@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use chassis::documents::connect;
+use chassis::documents::{Collection, Database, connect};
 use futures_util::TryStreamExt as _;
 use mesh_messaging::{
     documents::{BEFORE_INSERT, Outbox},
     failpoint,
 };
-use mongodb::{
-    Collection, Database,
-    bson::{Document, doc},
-};
+use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
 use testkit::{stores, unique};
 
@@ -111,11 +108,11 @@ impl Open {
 
     async fn markers(&self, process: &Process) -> Vec<Document> {
         let markers = self.database.collection::<Document>("outbox");
+        let list = |markers: mongodb::Collection<Document>| async move {
+            markers.find(doc! {}).await?.try_collect().await
+        };
         process
-            .run(|_| async move {
-                let find = markers.find(doc! {}).await.unwrap();
-                find.try_collect().await.unwrap()
-            })
+            .run(move |_| async move { markers.run("markers.list", list).await.unwrap() })
             .await
     }
 
@@ -191,7 +188,7 @@ async fn f2_before_the_document_there_is_no_event_and_the_marker_goes() {
         open.change(&other, "a", 7..8).await;
         testkit::eventually("the last effect", || async {
             let found = other.run(|service| async move { service.numbers("effects", "a").await });
-            match found.await.as_slice() {
+            match found.await?.as_slice() {
                 [0, 1, 2, 7] => Ok(()),
                 found => Err(format!("{found:?}")),
             }
@@ -226,7 +223,7 @@ async fn who_finds_the_place_taken_tells_nothing() {
         opened.0.left(&first, 0).await;
         testkit::eventually("every effect", || async {
             let found = first.run(|service| async move { service.numbers("effects", "a").await });
-            let mut found = found.await;
+            let mut found = found.await?;
             // Two relays do not wait for each other.
             found.sort_unstable();
             if found == (0..20).collect::<Vec<_>>() {
@@ -272,7 +269,7 @@ async fn f4_the_broker_is_killed_and_nothing_is_lost_doubled_or_out_of_order() {
     let shop = Shop::new(url, rabbit.url());
     let process = Process::start(&shop.place).await;
     process.consume().await;
-    process.listening(QUEUE).await;
+    process.settled(QUEUE).await;
     let open = shop.open(&process).await;
 
     open.change(&process, "a", 0..50).await;

@@ -91,7 +91,7 @@ async fn ten_thousand_events_drain_when_the_broker_is_back() {
         let published = begun.elapsed();
         testkit::eventually("every effect", || async {
             let done = process.run(|service| async move { service.count("effects").await });
-            match done.await {
+            match done.await? {
                 10_000 => Ok(()),
                 done => Err(format!("{done}")),
             }

@@ -12,12 +12,17 @@ use sea_orm::{
 use sea_orm_migration::{MigratorTrait, prelude::*, schema::*};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
-use testkit::stores;
-use tokio::runtime::{Builder, Runtime};
+use testkit::{eventually_within, stores};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) const CONSUMER: &str = "effects";
 pub(crate) const QUEUE: &str = "counter.effects";
+/// Far more than anything takes in which RabbitMQ may have to boot.
+const BOOT: Duration = Duration::from_mins(3);
 
 /// The `number`-th thing that happened to `subject`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,13 +237,21 @@ impl Process {
 
     /// Waits until the queue of the consumer is declared: events before that reach nobody.
     pub(crate) async fn listening(&self, queue: &'static str) {
-        testkit::eventually("the consumer's queue", || async {
-            let found = self
-                .run(move |service| async move {
-                    mesh_messaging::dead_letters::waiting(&service.broker, queue).await
-                })
-                .await;
-            found.map(|_| ()).map_err(|error| format!("{error:#}"))
+        let found = self.run(move |service| async move {
+            mesh_messaging::declared(&service.broker, queue, BOOT).await
+        });
+        found.await.unwrap();
+    }
+
+    /// As [`Process::listening`], and until the queue survives `kill -9` of the broker: RabbitMQ
+    /// has a declaration on disk only when no other came for about half a second.
+    pub(crate) async fn settled(&self, queue: &'static str) {
+        self.listening(queue).await;
+        let since = Instant::now();
+        testkit::eventually("a queue on disk", || async {
+            let age = since.elapsed();
+            let is_old = age >= Duration::from_secs(3);
+            is_old.then_some(()).ok_or_else(|| format!("{age:?}"))
         })
         .await;
     }
@@ -296,14 +309,14 @@ impl Service {
     }
 
     /// The numbers in `table`, in the order of their rows.
-    pub(crate) async fn numbers(&self, table: &str, subject: &str) -> Vec<i64> {
+    pub(crate) async fn numbers(&self, table: &str, subject: &str) -> Result<Vec<i64>, String> {
         let backend = self.connection.get_database_backend();
         let sql = format!("SELECT number FROM {table} WHERE subject = $1 ORDER BY id");
         let statement = Statement::from_sql_and_values(backend, sql, [subject.into()]);
-        let rows = self.connection.query_all_raw(statement).await.unwrap();
-        rows.iter()
-            .map(|row| i64::try_get(row, "", "number").unwrap())
-            .collect()
+        let rows = self.connection.query_all_raw(statement).await;
+        let rows = rows.map_err(|error| error.to_string())?;
+        let number = |row| i64::try_get(row, "", "number").unwrap();
+        Ok(rows.iter().map(number).collect())
     }
 
     /// How many changes there are of the subjects of a writer.
@@ -317,15 +330,15 @@ impl Service {
     }
 
     /// Rows of a table.
-    pub(crate) async fn count(&self, table: &str) -> i64 {
+    pub(crate) async fn count(&self, table: &str) -> Result<i64, String> {
         let backend = self.connection.get_database_backend();
         let sql = format!("SELECT COUNT(*) AS number FROM {table}");
         let row = self
             .connection
             .query_one_raw(Statement::from_string(backend, sql))
-            .await
-            .unwrap();
-        i64::try_get(&row.unwrap(), "", "number").unwrap()
+            .await;
+        let row = row.map_err(|error| error.to_string())?;
+        Ok(i64::try_get(&row.unwrap(), "", "number").unwrap())
     }
 }
 
@@ -373,11 +386,11 @@ async fn insert(
 /// Waits until the effects on `subject` are these numbers, once each and in order.
 pub(crate) async fn effects(process: &Process, subject: &str, numbers: std::ops::Range<i64>) {
     let wanted: Vec<i64> = numbers.collect();
-    testkit::eventually("every effect", || async {
+    eventually_within(BOOT, "every effect", || async {
         let subject = subject.to_owned();
         let found = process
             .run(move |service| async move { service.numbers("effects", &subject).await })
-            .await;
+            .await?;
         if found.len() < wanted.len() {
             return Err(format!("{} of {}", found.len(), wanted.len()));
         }
@@ -396,8 +409,8 @@ pub(crate) async fn published(process: &Process) {
 
 /// Waits until nothing is left in an outbox.
 pub(crate) async fn published_by(service: &Service) {
-    testkit::eventually("an empty outbox", || async {
-        match service.count("outbox").await {
+    eventually_within(BOOT, "an empty outbox", || async {
+        match service.count("outbox").await? {
             0 => Ok(()),
             rows => Err(format!("{rows} rows")),
         }

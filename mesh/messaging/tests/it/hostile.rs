@@ -33,7 +33,7 @@ async fn until_one_arrives(process: &Process, outbox: &mesh_messaging::Outbox) {
             change(&service.connection, &outbox, &event).await;
             service.numbers("effects", "again").await
         });
-        match arrived.await.len() {
+        match arrived.await?.len() {
             0 => Err("none".to_owned()),
             _ => Ok(()),
         }
@@ -63,6 +63,7 @@ async fn f4_what_somebody_deleted_is_declared_again() {
     let place = Place::sqlite(stores::amqp());
     let process = Process::start(&place).await;
     process.consume().await;
+    process.listening(QUEUE).await;
     let outbox = process.relay().await;
     process.change(&outbox, "a", 0..5).await;
     effects(&process, "a", 0..5).await;
@@ -78,11 +79,11 @@ async fn f4_what_somebody_deleted_is_declared_again() {
     eventually("the binding", || async {
         let number = process
             .run(|service| async move { service.count("changes").await })
-            .await;
+            .await?;
         process.change(&outbox, "c", number..number + 1).await;
         let found = process
             .run(|service| async move { service.numbers("effects", "c").await })
-            .await;
+            .await?;
         found.last().map(|_| ()).ok_or_else(|| "none".to_owned())
     })
     .await;
@@ -98,6 +99,7 @@ async fn headers_of_strangers_break_nothing() {
     let consumer = Consumer::new(CONSUMER)
         .on::<Counted, _, _>(|_| async { Err(Failure::of(anyhow::anyhow!("x".repeat(100_000)))) });
     process.start_consumer(consumer).await;
+    process.listening(QUEUE).await;
     let stranger = Stranger::connect(&place).await;
     let event = r#"{"specversion":"1.0","id":"1","source":"/x","type":"counter.counted","subject":"a","time":"2026-01-01T00:00:00Z","datacontenttype":"application/json","data":{"subject":"a","number":1}}"#;
 
@@ -120,6 +122,7 @@ async fn f18_a_message_that_is_too_long_is_dead_at_once() {
     let place = Place::sqlite(stores::amqp());
     let process = Process::start(&place).await;
     process.consume().await;
+    process.listening(QUEUE).await;
     let outbox = process.relay().await;
     let stranger = Stranger::connect(&place).await;
 
@@ -152,6 +155,7 @@ async fn a_consumer_that_is_told_to_stop_finishes_what_it_began() {
         }
     });
     process.start_consumer(consumer).await;
+    process.listening(QUEUE).await;
     let outbox = process.relay().await;
     process.change(&outbox, "a", 0..2).await;
     beginnings.recv().await.unwrap();
@@ -163,7 +167,7 @@ async fn a_consumer_that_is_told_to_stop_finishes_what_it_began() {
     // The first one is done and acknowledged; the second one was never begun, and is there.
     let other = Process::start(&place).await;
     let done = other.run(|service| async move { service.numbers("effects", "a").await });
-    assert_eq!(done.await, [0]);
+    assert_eq!(done.await.unwrap(), [0]);
     let (began, mut beginnings) = mpsc::unbounded_channel();
     let consumer = Consumer::new(CONSUMER).on::<Counted, _, _>(move |event| {
         began.send(event.data.number).unwrap();
@@ -222,6 +226,7 @@ async fn what_waits_and_what_is_dead_is_shown() {
         }
     });
     process.start_consumer(consumer.prefetch(2)).await;
+    process.listening(QUEUE).await;
     let outbox = process.relay().await;
 
     process.change(&outbox, "bad", 0..1).await;

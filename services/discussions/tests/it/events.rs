@@ -1,7 +1,7 @@
 //! What `discussions` tells other services, over the real broker.
 
-use messaging::{Broker, Consumer, events::CarPostCreated};
-use testkit::stores;
+use messaging::{Broker, Consumer, declared, events::CarPostCreated};
+use testkit::{PATIENCE, stores};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::{
@@ -27,6 +27,7 @@ async fn d10_a_new_post_is_told_once(backend: Backend) {
         })
         .start(&broker, &plaza.service.context)
         .await;
+    declared(&broker, "probe.all", PATIENCE).await.unwrap();
 
     for (author, title) in [(ANNA, "first"), (BEN, "second")] {
         let post_id = plaza.written(author, &post(title)).await;

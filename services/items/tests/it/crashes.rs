@@ -1,7 +1,7 @@
 //! `kill -9` in the middle of a purchase: it happened whole, with its event, or not at all.
 
 use messaging::{
-    Broker, Consumer,
+    Broker, Consumer, declared,
     documents::BEFORE_INSERT,
     events::{ItemAdded, ItemBought},
     failpoint,
@@ -68,6 +68,7 @@ async fn d26_who_dies_after_the_sale_has_sold_and_the_event_comes(backend: Backe
         })
         .start(&broker, &plaza.service.context)
         .await;
+    declared(&broker, "probe.all", PATIENCE).await.unwrap();
     let path = plaza.offered(1).await;
     let told = timeout(PATIENCE, heard.recv()).await;
     assert_eq!(told.expect("the listener is there"), Some(ANNA));

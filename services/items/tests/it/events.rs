@@ -3,11 +3,11 @@
 use std::fmt::Debug;
 
 use messaging::{
-    Broker, Consumer, Event,
+    Broker, Consumer, Event, declared,
     events::{ItemAdded, ItemBought},
 };
 use serde_json::{Value, json};
-use testkit::stores;
+use testkit::{PATIENCE, stores};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::{
@@ -45,6 +45,7 @@ async fn listened_to(backend: Backend) -> (Plaza, UnboundedReceiver<String>) {
     on::<ItemBought>(consumer, &sender)
         .start(&broker, context)
         .await;
+    declared(&broker, "probe.all", PATIENCE).await.unwrap();
     (plaza, heard)
 }
 

@@ -8,18 +8,21 @@ use std::{
 
 use chassis::{redis::Redis, sql};
 use likes::Likes;
-use messaging::{Broker, Consumer, Event, Outbox};
+use messaging::{Broker, Consumer, Event, Outbox, declared};
 use reqwest::Method;
 use sea_orm::TransactionTrait as _;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde_json::Value;
-use testkit::{Reply, TestService, redis::RedisServer, stores};
+use testkit::{PATIENCE, Reply, TestService, redis::RedisServer, stores};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::peers::Peers;
 
 /// Where nobody listens.
 pub const NOWHERE: &str = "redis://127.0.0.1:1/0";
+
+/// What Redis may take: one that is slow, because the machine is, is not asked in vain here.
+const REDIS_MILLIS: u64 = 30_000;
 
 /// What the service under test stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +80,8 @@ impl Plaza {
             urls,
             "--redis-url".into(),
             url,
+            "--redis-timeout-millis".into(),
+            REDIS_MILLIS.to_string(),
         ];
         flags.extend(["--amqp-url".to_owned(), stores::amqp()]);
         if backend == Backend::Postgres {
@@ -135,7 +140,7 @@ impl Plaza {
     pub async fn redis_client(&self) -> Redis {
         let settings = chassis::redis::Settings {
             redis_url: self.redis.as_ref().unwrap().url().into(),
-            redis_timeout_millis: 250,
+            redis_timeout_millis: REDIS_MILLIS,
         };
         Redis::connect(&settings, &self.service.context).await
     }
@@ -154,6 +159,7 @@ impl Plaza {
         let (sender, heard) = unbounded_channel();
         // Two relays may publish the same event: consumers know it by its id.
         let known = Mutex::new(HashSet::new());
+        let broker = self.broker("probe");
         Consumer::new("all")
             .on::<E, _, _>(move |event| {
                 if known.lock().unwrap().insert(event.id) {
@@ -161,8 +167,9 @@ impl Plaza {
                 }
                 async { Ok(()) }
             })
-            .start(&self.broker("probe"), &self.service.context)
+            .start(&broker, &self.service.context)
             .await;
+        declared(&broker, "probe.all", PATIENCE).await.unwrap();
         heard
     }
 

@@ -307,9 +307,7 @@ async fn d28_what_redis_brings_back_is_not_believed(backend: Backend) {
 async fn s3_13_a_thousand_misses_at_once_cost_one_query(backend: Backend) {
     let redis = std::env::var("TEST_REDIS_URL").unwrap();
     let flags = ["--redis-url", &redis, "--max-in-flight", "2000"];
-    // A Redis that is slow, because the machine is, is not asked in vain here.
-    let patient = ["--redis-timeout-millis", "30000"];
-    let plaza = Plaza::start_with(backend, &[&flags[..], &patient].concat()).await;
+    let plaza = Plaza::start_with(backend, &flags).await;
     for number in 0..20 {
         plaza.movie(&movie(&format!("Alien {number}"))).await;
     }

@@ -1,6 +1,6 @@
 //! What `movies` tells other services, over the real broker.
 
-use messaging::{Broker, Consumer, events::MovieReviewed};
+use messaging::{Broker, Consumer, declared, events::MovieReviewed};
 use reqwest::Method;
 use serde_json::json;
 use testkit::{PATIENCE, stores};
@@ -24,6 +24,7 @@ async fn d22_a_new_review_is_told_once(backend: Backend) {
         async { Ok(()) }
     });
     consumer.start(&broker, &plaza.service.context).await;
+    declared(&broker, "probe.all", PATIENCE).await.unwrap();
 
     let movie_id = plaza.movie(&movie("Alien")).await;
     let path = format!("/api/movies/{movie_id}/reviews");

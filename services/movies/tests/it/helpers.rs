@@ -46,7 +46,10 @@ impl Plaza {
     }
 
     pub async fn start_with(backend: Backend, flags: &[&str]) -> Self {
-        let mut flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        // A Redis that is slow, because the machine is, is not asked in vain here.
+        let patient = ["--redis-timeout-millis", "30000"];
+        let flags = patient.iter().chain(flags);
+        let mut flags: Vec<String> = flags.map(|flag| (*flag).to_owned()).collect();
         if let Backend::Postgres = backend {
             flags.extend(["--movies-database-url".into(), stores::postgres().await]);
         }

@@ -1,13 +1,13 @@
 //! The process dies, at the worst moments there are (`docs/adr/0015`).
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use messaging::{dead_letters, events::ItemBought, failpoint};
 use notifications::{BEFORE_CLAIM, BEFORE_SEND, BEFORE_SENT};
-use testkit::{eventually, unique};
+use testkit::{eventually_within, unique};
 use tokio::process::{Child, Command};
 
-use crate::helpers::{ANNA, BEN, Backend, MAIL, Plaza, address};
+use crate::helpers::{ANNA, BEN, Backend, EVENTS, MAIL, Plaza, address};
 
 /// A process of its own over the same data, which dies when it comes to `failpoint`.
 fn process(plaza: &Plaza, failpoint: Option<&str>) -> Child {
@@ -36,12 +36,7 @@ async fn died_at(failpoint: &str) -> (Plaza, String, String) {
     let plaza = Plaza::start_with(Backend::Sqlite, &["--roles=none"]).await;
     let to = address();
     let mut dying = process(&plaza, Some(failpoint));
-    // Its queue has to be there before the job is published.
-    eventually("the queue", || async {
-        let waiting = dead_letters::waiting(&plaza.broker(), MAIL).await;
-        waiting.map_err(|error| format!("{error:#}"))
-    })
-    .await;
+    plaza.declared(MAIL).await;
     let id = plaza.mail(&to).await;
     let ended = dying.wait().await.unwrap();
     assert!(!ended.success(), "{ended}");
@@ -113,15 +108,8 @@ async fn s4_14_killed_again_and_again_while_things_are_bought_every_mail_arrives
     let plaza = Plaza::start_with(Backend::Sqlite, &["--roles=none"]).await;
     let (anna, ben) = (plaza.people.add(ANNA), plaza.people.add(BEN));
     let mut child = process(&plaza, None);
-    eventually("the queues", || async {
-        let broker = plaza.broker();
-        dead_letters::waiting(&broker, MAIL)
-            .await
-            .map_err(|error| format!("{error:#}"))?;
-        let events = dead_letters::waiting(&broker, "notifications.events").await;
-        events.map_err(|error| format!("{error:#}"))
-    })
-    .await;
+    plaza.declared(MAIL).await;
+    plaza.declared(EVENTS).await;
     for number in 0..PURCHASES {
         let event = ItemBought {
             order_id: unique("o"),
@@ -140,7 +128,7 @@ async fn s4_14_killed_again_and_again_while_things_are_bought_every_mail_arrives
         }
     }
     // Each is sent, or, if it was on its very way when the process died, left to a person.
-    let settled = eventually("the end of every mail", || async {
+    let settled = eventually_within(Duration::from_mins(3), "the end of every mail", || async {
         let mut settled = Vec::new();
         for user_id in [ANNA, BEN] {
             let list = plaza.get_as(user_id, "/notifications?limit=200").await;

@@ -8,7 +8,7 @@ use serde_json::json;
 use testkit::{eventually, unique};
 
 use crate::{
-    helpers::{ANNA, BEN, Backend, Plaza, address},
+    helpers::{ANNA, BEN, Backend, EVENTS, Plaza, address},
     on_each_store,
 };
 
@@ -225,7 +225,9 @@ async fn s4_14_while_users_is_away_events_wait() {
 async fn s4_14_what_happens_while_notifications_is_down_is_told_when_it_is_back() {
     let plaza = Plaza::start_with(Backend::Sqlite, &["--roles=none"]).await;
     let (anna, ben) = (plaza.people.add(ANNA), plaza.people.add(BEN));
-    plaza.another().await.stop().await;
+    let first = plaza.another().await;
+    plaza.declared(EVENTS).await;
+    first.stop().await;
     for _ in 0..10 {
         plaza.publish(&bought()).await;
     }

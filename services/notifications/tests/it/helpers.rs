@@ -8,7 +8,7 @@ use messaging::{Broker, EXCHANGE, Envelope, Event, dead_letters, dead_letters::D
 use notifications::Notifications;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Reply, TestService, eventually, stores, unique};
+use testkit::{PATIENCE, Reply, TestService, eventually, stores, unique};
 
 use crate::{people::People, smtp::Smtp};
 
@@ -18,6 +18,8 @@ pub const ANNA: i64 = 7;
 pub const BEN: i64 = 8;
 /// The consumer of jobs.
 pub const MAIL: &str = "notifications.mail";
+/// The consumer of what happens elsewhere.
+pub const EVENTS: &str = "notifications.events";
 
 /// Where the suite's notifications are kept.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +69,7 @@ impl Plaza {
             format!("--amqp-url={amqp}"),
             "--smtp-host=127.0.0.1".into(),
             format!("--smtp-port={}", smtp.port),
-            "--smtp-timeout-seconds=3".into(),
+            "--smtp-timeout-seconds=20".into(),
             "--mail-retry-seconds=0.1,0.1,0.5,3".into(),
         ]
         .into();
@@ -140,21 +142,23 @@ impl Plaza {
         Broker::new("probe", &settings, &self.service.context).unwrap()
     }
 
+    /// Waits until a queue is there: what is published before reaches nobody.
+    pub async fn declared(&self, queue: &str) {
+        let found = messaging::declared(&self.broker(), queue, PATIENCE).await;
+        found.unwrap();
+    }
+
     /// Dead letters of the consumer of jobs.
-    pub async fn dead(&self) -> Vec<DeadLetter> {
-        dead_letters::list(&self.broker(), MAIL, 1000)
-            .await
-            .unwrap()
+    pub async fn dead(&self) -> Result<Vec<DeadLetter>, String> {
+        let letters = dead_letters::list(&self.broker(), MAIL, 1000).await;
+        letters.map_err(|error| format!("{error:#}"))
     }
 
     /// Waits until there is a dead letter.
     pub async fn first_dead(&self) -> DeadLetter {
         eventually("a dead letter", || async {
-            self.dead()
-                .await
-                .into_iter()
-                .next()
-                .ok_or_else(|| "none".into())
+            let mut letters = self.dead().await?.into_iter();
+            letters.next().ok_or_else(|| "none".into())
         })
         .await
     }

@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use messaging::{
-    Broker, Consumer, Outbox, Received,
+    Broker, Consumer, Outbox, Received, declared,
     events::{ItemBought, OrderPlaced},
 };
 use orders::Orders;
 use sea_orm::{DatabaseConnection, TransactionTrait as _};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait::async_trait};
 use serde_json::json;
-use testkit::{TestService, eventually, stores::Sql};
+use testkit::{PATIENCE, TestService, eventually, stores::Sql};
 use uuid::Uuid;
 
 use crate::start;
@@ -98,6 +98,8 @@ async fn s1_18_an_order_is_told_once(store: Sql) {
         std::future::ready(Ok(()))
     });
     consumer.start(&broker, &shop.orders.context).await;
+    let queue = declared(&broker, "listener.orders", PATIENCE).await;
+    queue.unwrap();
     let lamp = shop.product(&json!(2.5)).await;
     let made = shop.order(7, lamp, &json!(2)).await;
     let id = made.expect(201)["order"]["id"].clone();

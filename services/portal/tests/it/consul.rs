@@ -86,7 +86,9 @@ impl Agent {
         let address = format!("--consul-http-addr=http://{}", self.address);
         let links =
             "--portal-links=Consul=http://127.0.0.1:8500/ui/,Jaeger=http://127.0.0.1:16686/";
-        TestService::start(&[&address, links]).await
+        // Nobody answers there.
+        let prometheus = "--prometheus-url=http://127.0.0.1:1";
+        TestService::start(&[&address, links, prometheus]).await
     }
 }
 

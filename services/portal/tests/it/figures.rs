@@ -23,7 +23,7 @@ async fn prometheus(value: &'static str) -> String {
 }
 
 /// The page once it has what is looked for.
-async fn page_with(portal: &TestService<Portal>, text: &str) -> String {
+pub async fn page_with(portal: &TestService<Portal>, text: &str) -> String {
     eventually(text, || async {
         let request = portal.request(Method::GET, "/");
         let page = send(request.header("accept", "text/html")).await;

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::helpers::{ANNA, Plaza, over};
+use crate::helpers::{ANNA, Plaza, QUICK, over};
 
 #[tokio::test]
 async fn d16_one_that_stops_is_critical_and_then_gone() {
@@ -19,13 +19,13 @@ async fn d16_one_that_stops_is_critical_and_then_gone() {
     })
     .await;
     assert!(
-        started.elapsed() >= Duration::from_millis(950),
+        started.elapsed() >= Duration::from_millis(2950),
         "{:?}",
         started.elapsed()
     );
     gone(&plaza, "shop").await;
     let after = started.elapsed().as_secs_f64();
-    assert!((2.95..30.0).contains(&after), "gone after {after} s");
+    assert!((8.95..60.0).contains(&after), "gone after {after} s");
     assert!(
         plaza
             .agent
@@ -83,7 +83,7 @@ async fn s2_11_heartbeats_keep_an_instance_and_bring_it_back() {
     eventually("it stays", || async {
         plaza.heartbeat(ANNA, &id).await.expect(200);
         assert_eq!(plaza.instances("shop").await.len(), 1);
-        if started.elapsed() > Duration::from_secs(4) {
+        if started.elapsed() > Duration::from_secs(10) {
             Ok(())
         } else {
             Err(String::new())
@@ -112,7 +112,7 @@ async fn s2_12_a_deregistered_instance_is_gone_at_once() {
 #[tokio::test]
 async fn s2_13_every_instance_of_the_registry_knows_every_heartbeat() {
     let plaza = Plaza::quick().await;
-    let other = over(&plaza.agent, &["--ttl-seconds=1", "--expiry-seconds=3"]).await;
+    let other = over(&plaza.agent, QUICK).await;
     let id = plaza.registered(ANNA, "shop", "http://a").await;
     plaza.heartbeat(ANNA, &id).await.expect(200);
     let known = plaza.instances("shop").await.remove(0);

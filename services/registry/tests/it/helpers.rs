@@ -8,6 +8,9 @@ use testkit::{Agent, Reply, TestService};
 pub const ANNA: i64 = 1;
 pub const BEN: i64 = 2;
 
+/// Much shorter times than those of the contract, and longer than a request takes.
+pub const QUICK: &[&str] = &["--ttl-seconds=3", "--expiry-seconds=9"];
+
 /// A registry and its Consul.
 pub struct Plaza {
     pub agent: Agent,
@@ -20,9 +23,9 @@ impl Plaza {
         Self::with(&[]).await
     }
 
-    /// Critical after a second, gone after three.
+    /// Critical after three seconds, gone after nine.
     pub async fn quick() -> Self {
-        Self::with(&["--ttl-seconds=1", "--expiry-seconds=3"]).await
+        Self::with(QUICK).await
     }
 
     pub async fn with(flags: &[&str]) -> Self {

@@ -71,9 +71,9 @@ async fn s2_13_being_asked_sends_heartbeats_and_a_lost_instance_comes_back() {
     let started = std::time::Instant::now();
     eventually("it stays", || async {
         assert!(remote.is_registered("timelines-1").await.unwrap());
-        // It would be gone after three seconds; on a busy machine it may be critical for a moment.
+        // It would be gone after nine seconds; on a busy machine it may be critical for a moment.
         assert_eq!(plaza.instances("timelines").await.len(), 1);
-        if started.elapsed() > Duration::from_secs(4) {
+        if started.elapsed() > Duration::from_secs(10) {
             Ok(())
         } else {
             Err(String::new())

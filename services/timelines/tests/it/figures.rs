@@ -11,14 +11,14 @@ const ROUNDS: usize = 200;
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes"]
 async fn on_sqlite() {
-    reading(Backend::Sqlite).await;
+    Box::pin(reading(Backend::Sqlite)).await;
     posting(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes"]
 async fn on_postgres() {
-    reading(Backend::Postgres).await;
+    Box::pin(reading(Backend::Postgres)).await;
     posting(Backend::Postgres).await;
 }
 

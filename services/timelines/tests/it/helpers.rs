@@ -37,6 +37,8 @@ macro_rules! on_each_store {
 
 /// Nobody answers there.
 pub const NO_REDIS: &str = "redis://127.0.0.1:1/0";
+/// What Redis may take: one that is slow, because the machine is, is not asked in vain here.
+const REDIS_MILLIS: u64 = 30_000;
 
 /// Somebody who reads and writes.
 #[derive(Debug, Clone)]
@@ -67,8 +69,9 @@ impl Plaza {
         let (users, users_url) = FakeUsers::start();
         let redis = RedisServer::start();
         let (amqp, peer) = (stores::amqp(), format!("users={users_url}"));
-        let redis_url = redis.url();
+        let (redis_url, patience) = (redis.url(), REDIS_MILLIS.to_string());
         let mut own = vec!["--amqp-url", &amqp, "--upstream-urls", &peer];
+        own.extend(["--redis-timeout-millis", &patience]);
         if !flags.contains(&"--redis-url") {
             own.extend(["--redis-url", &redis_url]);
         }
@@ -200,7 +203,7 @@ impl Plaza {
             "SELECT 1 FROM follows WHERE follower_id = $1 AND followee_id = $2 AND following = $3";
         eventually("the change of the graph", || async {
             let values = [follower.id.into(), followee.id.into(), following.into()];
-            if self.rows(sql, values).await.is_empty() {
+            if self.rows(sql, values).await?.is_empty() {
                 Err("not known".into())
             } else {
                 Ok(())
@@ -214,10 +217,11 @@ impl Plaza {
         &self,
         sql: &str,
         values: impl IntoIterator<Item = Value>,
-    ) -> Vec<QueryResult> {
+    ) -> Result<Vec<QueryResult>, String> {
         let backend = self.database.get_database_backend();
         let statement = Statement::from_sql_and_values(backend, sql, values);
-        self.database.query_all_raw(statement).await.unwrap()
+        let rows = self.database.query_all_raw(statement).await;
+        rows.map_err(|error| error.to_string())
     }
 
     /// Changes the service's own database.
@@ -245,18 +249,18 @@ impl Plaza {
     }
 
     /// The numbers in Redis for `reader`, oldest first; empty when there is nothing.
-    pub async fn cached(&self, reader: &Person) -> Vec<i64> {
+    pub async fn cached(&self, reader: &Person) -> Result<Vec<i64>, String> {
         let version = "SELECT version FROM readers WHERE user_id = $1";
-        let rows = self.rows(version, [reader.id.into()]).await;
+        let rows = self.rows(version, [reader.id.into()]).await?;
         let version = |row: &QueryResult| row.try_get_by_index::<i64>(0).unwrap();
         let version = rows.first().map_or(0, version);
         let key = format!("timelines:home:{}:{version}", reader.id);
         let mut range = redis::cmd("ZRANGE");
         range.arg(key).arg(0).arg(-1);
         let members = self.ask_redis().await.run("test", &range).await;
-        let members: Vec<String> = members.unwrap();
+        let members: Vec<String> = members.map_err(|error| error.to_string())?;
         let numbers = members.iter().filter_map(|member| member.parse().ok());
-        numbers.collect()
+        Ok(numbers.collect())
     }
 
     /// A connection to the Redis of this test.
@@ -264,7 +268,7 @@ impl Plaza {
         let redis_url = self.redis.lock().unwrap().url().into();
         let settings = redis::Settings {
             redis_url,
-            redis_timeout_millis: 250,
+            redis_timeout_millis: REDIS_MILLIS,
         };
         redis::Redis::connect(&settings, &self.service.context).await
     }
@@ -272,7 +276,7 @@ impl Plaza {
     /// Waits until `reader`'s home timeline in Redis ends with this number.
     pub async fn delivered(&self, reader: &Person, post: i64) {
         eventually("the delivery", || async {
-            let cached = self.cached(reader).await;
+            let cached = self.cached(reader).await?;
             if cached.last() == Some(&post) {
                 Ok(())
             } else {

@@ -4,9 +4,12 @@ use std::process::{Child, Command, Stdio};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::eventually;
+use testkit::{PATIENCE, eventually};
 
-use crate::helpers::{Backend, Person, Plaza, ids};
+use crate::{
+    helpers::{Backend, Person, Plaza, ids},
+    teller::broker,
+};
 
 crate::on_each_store![
     s2_21_a_post_is_made_behind,
@@ -63,6 +66,10 @@ impl Drop for Worker {
 /// Declares the queue, by a worker that comes and goes: messages from before reach nobody.
 async fn declared(plaza: &Plaza) {
     let worker = plaza.another(&["--roles", "post-jobs"]).await;
+    let context = &worker.service.context;
+    let broker = broker("probe", &plaza.amqp, context);
+    let queue = messaging::declared(&broker, "timelines.post-jobs", PATIENCE);
+    queue.await.unwrap();
     worker.service.stop().await;
 }
 

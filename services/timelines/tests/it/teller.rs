@@ -14,6 +14,15 @@ impl MigratorTrait for OutboxAlone {
     }
 }
 
+/// The broker, as a service of this name knows it.
+pub fn broker(service: &str, amqp: &str, context: &Context) -> Broker {
+    let settings = messaging::Settings {
+        amqp_url: amqp.to_owned().into(),
+        messaging_failpoint: None,
+    };
+    Broker::new(service, &settings, context).unwrap()
+}
+
 /// Tells of events, as a service of another name does.
 #[derive(Debug)]
 pub struct Teller {
@@ -24,11 +33,7 @@ pub struct Teller {
 
 impl Teller {
     pub async fn start(service: &'static str, amqp: &str, context: &Context) -> Self {
-        let settings = messaging::Settings {
-            amqp_url: amqp.to_owned().into(),
-            messaging_failpoint: None,
-        };
-        let broker = Broker::new(service, &settings, context).unwrap();
+        let broker = broker(service, amqp, context);
         let file = format!("teller-{service}.db");
         let connection = sql::connect::<OutboxAlone>(context, None, &file).await;
         let connection = connection.unwrap();

@@ -3,12 +3,12 @@
 use std::fmt::Debug;
 
 use messaging::{
-    Broker, Consumer, Event,
+    Broker, Consumer, Event, declared,
     events::{UserFollowed, UserRegistered, UserUnfollowed},
 };
 use reqwest::Method;
 use serde_json::Value;
-use testkit::{TestService, stores};
+use testkit::{PATIENCE, TestService, stores};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use users::Users;
 
@@ -44,6 +44,7 @@ async fn listened_to(backend: Backend) -> (TestService<Users>, UnboundedReceiver
     on::<UserUnfollowed>(consumer, &sender)
         .start(&broker, &users.context)
         .await;
+    declared(&broker, "probe.all", PATIENCE).await.unwrap();
     (users, heard)
 }
 

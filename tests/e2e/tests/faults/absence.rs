@@ -42,7 +42,10 @@ async fn s4_14_notifications_is_away_for_a_minute_and_each_mail_arrives_once() {
         answer.await.expect(200);
         bought += 1;
     }
-    assert!(mails(&buyer.email).await.unwrap().is_empty(), "nobody told of it");
+    assert!(
+        mails(&buyer.email).await.unwrap().is_empty(),
+        "nobody told of it"
+    );
     assert_eq!(mails(&seller.email).await.unwrap().len(), 1);
     drop(away);
 

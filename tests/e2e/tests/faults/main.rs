@@ -20,7 +20,8 @@ mod why;
 
 use std::process::Command;
 
-use testkit::{Mesh, eventually};
+use reqwest::Method;
+use testkit::{Mesh, attempt, eventually};
 use tokio::sync::Mutex;
 
 /// Held by the claim that is being tested: breaking two things at once proves neither.
@@ -46,7 +47,26 @@ pub(crate) fn send_signal(pid: u32, signal: &str) {
     assert!(sent.expect("kill can be run").success(), "{pid}");
 }
 
-/// Waits until an instance runs again as another process and its service answers `path`.
+/// A process that is frozen until this is dropped: it takes connections, and answers nothing.
+pub(crate) struct Frozen(u32);
+
+impl Frozen {
+    pub(crate) fn new(pid: u32) -> Self {
+        send_signal(pid, "STOP");
+        Self(pid)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // A second panic would hide the first.
+        let _ = Command::new("kill")
+            .args(["-CONT", &self.0.to_string()])
+            .status();
+    }
+}
+
+/// Waits until an instance runs again as another process, is ready, and its service answers `path`.
 pub(crate) async fn back(instance: &str, old: u32, path: &str) {
     let mesh = Mesh::current();
     eventually(&format!("{instance} is back"), || async {
@@ -54,10 +74,27 @@ pub(crate) async fn back(instance: &str, old: u32, path: &str) {
             Some(pid) if pid != old => {}
             other => return Err(format!("process {other:?}")),
         }
+        is_ready(instance).await?;
         match mesh.get(path).await {
             reply if reply.status == 200 => Ok(()),
             reply => Err(format!("{path}: {} {}", reply.status, reply.text)),
         }
     })
     .await;
+}
+
+/// Whether an instance is ready, and Consul says so: its peers may answer for it.
+async fn is_ready(instance: &str) -> Result<(), String> {
+    let mesh = Mesh::current();
+    let path = format!("agent/health/service/id/{instance}");
+    let known = attempt(mesh.consul(Method::GET, &path, &mesh.tokens.management)).await?;
+    // The registration of the process before it passes until it is replaced: its port is dead.
+    let port = known.json["Service"]["Meta"]["admin_port"].as_str();
+    let url = format!("http://127.0.0.1:{}/readyz", port.unwrap_or("1"));
+    let ready = attempt(testkit::mesh::client().get(url)).await?;
+    if (known.status, ready.status) == (200, 200) {
+        Ok(())
+    } else {
+        Err(format!("{} {}", known.text, ready.text))
+    }
 }

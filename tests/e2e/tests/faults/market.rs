@@ -45,7 +45,12 @@ async fn insist(id: i64, token: String) -> Option<String> {
         let status = answer.status().as_u16();
         let body: Value = answer.json().await.unwrap_or_default();
         match (status, body["message"].as_str()) {
-            (200, _) => return Some(body["order_id"].as_str().unwrap().to_owned()),
+            (200, _) => {
+                // Without one it was cut off behind its head.
+                if let Some(order) = body["order_id"].as_str() {
+                    return Some(order.to_owned());
+                }
+            }
             (409, Some("The item is sold out")) => return None,
             // Told to come back, or not understood at all.
             _ => assert!([409, 502, 503, 504].contains(&status), "{status}: {body}"),

@@ -1,6 +1,9 @@
 //! What tests about mails share: the mails that came, and processes that are kept away.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use loopback::Target;
 use reqwest::Method;
@@ -13,9 +16,9 @@ use crate::{send_signal, signal};
 pub(crate) const SETTLING: Duration = Duration::from_mins(5);
 /// What the supervisor may take: it asks a process to end before it makes it.
 const SUPERVISION: Duration = Duration::from_secs(45);
-/// Polls in which a process that is kept away must not be seen: longer than the supervisor waits
-/// before it starts one again.
-const UNSEEN: u32 = 60;
+/// How long a process that is kept away must not be seen: longer than the supervisor waits before it
+/// starts one again.
+const UNSEEN: Duration = Duration::from_secs(4);
 
 /// The mails to an address, if their server is there.
 pub(crate) async fn mails(address: &str) -> Result<Vec<Value>, String> {
@@ -68,15 +71,14 @@ impl Away {
             send_signal(pid, "KILL");
         }
         let away = Self(process);
-        let mut unseen = 0;
+        let mut seen = None;
         eventually("nothing starts it again", || {
-            if pid().is_some() || unseen == 0 {
+            if pid().is_some() || seen.is_none() {
                 // One that ended just now is none that it could stop.
                 let _ = supervisor("PATCH", &format!("/process/stop/{process}"));
-                unseen = 0;
+                seen = Some(Instant::now());
             }
-            unseen += 1;
-            let gone = unseen > UNSEEN;
+            let gone = seen.is_some_and(|seen| seen.elapsed() > UNSEEN);
             async move {
                 gone.then_some(())
                     .ok_or_else(|| format!("{process} was seen"))

@@ -27,7 +27,7 @@ use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 use crate::ONE_AT_A_TIME;
 
-/// What is claimed.
+/// What is claimed, for each instance that comes or goes.
 const FOLLOWS_WITHIN: Duration = Duration::from_mins(1);
 /// Requests that one instance of `timelines` shall have under way here, and sockets one of `live`.
 const REQUESTS: usize = 4;
@@ -261,8 +261,12 @@ impl Seen {
     /// Waits until so many instances of both run and Consul calls them healthy.
     async fn follow(&mut self, timelines: usize, live: usize) {
         let what = format!("{timelines} instances of timelines and {live} of live");
+        let (of_timelines, of_live) = (replicas("timelines").await, replicas("live").await);
+        // Of one service they go one after the other.
+        let steps = of_timelines.abs_diff(timelines).max(of_live.abs_diff(live));
+        let patience = FOLLOWS_WITHIN * u32::try_from(steps.max(1)).unwrap();
         let seen = Mutex::new(&mut self.0);
-        eventually_within(FOLLOWS_WITHIN, &what, || async {
+        eventually_within(patience, &what, || async {
             let now = (replicas("timelines").await, replicas("live").await);
             {
                 let mut seen = seen.lock().unwrap();

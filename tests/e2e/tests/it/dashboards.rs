@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Mesh, eventually_within, mesh, send};
+use testkit::{Mesh, attempt, eventually_within, mesh, send};
+use tokio::{sync::Mutex, time::interval};
 
 use crate::{identity::client_of, intentions::sidecar, live};
 
@@ -27,11 +28,13 @@ fn checkout() -> PathBuf {
     Path::new(&package).join("../..")
 }
 
-async fn prometheus(path: &str, query: &[(&str, &str)]) -> Value {
+async fn prometheus(path: &str, query: &[(&str, &str)]) -> Result<Value, String> {
     let url = format!("{}/api/v1/{path}", Mesh::current().address("prometheus"));
-    let reply = send(mesh::client().get(url).query(query)).await;
-    assert_eq!(reply.status, 200, "{query:?}: {}", reply.text);
-    reply.json["data"].clone()
+    let mut reply = attempt(mesh::client().get(url).query(query)).await?;
+    match reply.status {
+        200 => Ok(reply.json["data"].take()),
+        status => Err(format!("{query:?}: {status} {}", reply.text)),
+    }
 }
 
 /// Title of dashboard and panel, and a query of it, as Grafana would send it.
@@ -86,24 +89,37 @@ async fn use_everything() {
     assert_eq!(send(refused).await.status, 403);
 }
 
+/// Uses everything once a second, until what comes of it is seen.
+async fn eventually_in_use(what: &str, seen: impl AsyncFn() -> Result<(), String>) {
+    let pace = Mutex::new(interval(Duration::from_secs(1)));
+    eventually_within(PATIENCE, what, || async {
+        pace.lock().await.tick().await;
+        // One request that fails is not what is tested here.
+        let used = tokio::spawn(use_everything()).await;
+        used.map_err(|error| error.to_string())?;
+        seen().await
+    })
+    .await;
+}
+
 /// Whether a query finds a number now.
-async fn has_a_number(query: &str) -> bool {
-    let found = prometheus("query", &[("query", query)]).await["result"].clone();
+async fn has_a_number(query: &str) -> Result<bool, String> {
+    let found = prometheus("query", &[("query", query)]).await?["result"].take();
     let samples = found.as_array().unwrap().iter();
     let mut numbers = samples.filter_map(|sample| sample["value"][1].as_str()?.parse().ok());
-    numbers.any(|number: f64| number.is_finite())
+    Ok(numbers.any(|number: f64| number.is_finite()))
 }
 
 #[tokio::test]
 async fn every_panel_shows_something() {
     let queries = queries();
-    eventually_within(PATIENCE, "every query finds something", || async {
-        use_everything().await;
+    eventually_in_use("every query finds something", async || {
         let asked = queries.iter().map(|(title, query)| async move {
-            let empty = !has_a_number(query).await;
-            empty.then(|| format!("{title}: {query}"))
+            let empty = !has_a_number(query).await?;
+            Ok::<_, String>(empty.then(|| format!("{title}: {query}")))
         });
-        let empty: Vec<String> = join_all(asked).await.into_iter().flatten().collect();
+        let empty: Vec<Option<String>> = try_join_all(asked).await?;
+        let empty: Vec<String> = empty.into_iter().flatten().collect();
         if empty.is_empty() {
             Ok(())
         } else {
@@ -186,9 +202,8 @@ async fn every_figure_of_a_panel_exists() {
                 && !RARE.contains(&name.as_str())
         })
         .collect();
-    eventually_within(PATIENCE, "Prometheus has every figure", || async {
-        use_everything().await;
-        let known = prometheus("label/__name__/values", &[]).await;
+    eventually_in_use("Prometheus has every figure", async || {
+        let known = prometheus("label/__name__/values", &[]).await?;
         let known: BTreeSet<String> = serde_json::from_value(known).unwrap();
         let unknown: Vec<_> = named.difference(&known).collect();
         if unknown.is_empty() {
@@ -204,7 +219,7 @@ async fn every_figure_of_a_panel_exists() {
 async fn every_rule_works_and_every_route_has_an_objective() {
     let mesh = Mesh::current();
     eventually_within(PATIENCE, "all rules are evaluated", || async {
-        let groups = prometheus("rules", &[]).await["groups"].clone();
+        let groups = prometheus("rules", &[]).await?["groups"].take();
         let rules = groups.as_array().unwrap().iter();
         let rules = rules.flat_map(|group| group["rules"].as_array().unwrap());
         let (mut number, mut bad) = (0, Vec::new());
@@ -229,7 +244,7 @@ async fn every_rule_works_and_every_route_has_an_objective() {
                 route["method"], route["template"]
             );
             eventually_within(PATIENCE, &query, || async {
-                let found = has_a_number(&query).await;
+                let found = has_a_number(&query).await?;
                 found.then_some(()).ok_or_else(|| "no objective".to_owned())
             })
             .await;
@@ -241,10 +256,9 @@ async fn every_rule_works_and_every_route_has_an_objective() {
 async fn a_refused_call_becomes_a_mail_that_says_what_to_do() {
     let mesh = Mesh::current();
     let page = mesh.address("mail_page");
-    eventually_within(PATIENCE, "the mail", || async {
-        use_everything().await;
+    eventually_in_use("the mail", async || {
         let request = mesh::client().get(format!("{page}/api/mails"));
-        let found = send(request.query(&[("to", "tickets@plaza.example")])).await;
+        let found = attempt(request.query(&[("to", "tickets@plaza.example")])).await?;
         let told = found.text.contains("docs/runbooks/IntentionsDenied.md");
         told.then_some(()).ok_or_else(|| {
             let length = found.text.len();

@@ -10,17 +10,19 @@ use crate::gateway::metrics;
 async fn s1_13_every_instance_is_registered_with_a_passing_readiness_check() {
     let mesh = Mesh::current();
     for (service, entry) in &mesh.services {
-        let health = mesh
-            .consul_get(&format!("health/service/{service}?passing=true"))
-            .await;
-        let mut ids: Vec<&str> = health
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|entry| entry["Service"]["ID"].as_str().unwrap())
-            .collect();
-        ids.sort_unstable();
-        assert_eq!(ids, entry.instances, "{service}");
+        // A check that came late on a busy machine takes an instance away until the next.
+        let health = eventually(service, || async {
+            let path = format!("health/service/{service}?passing=true");
+            let health = mesh.consul_get(&path).await;
+            let passing = health.as_array().unwrap().iter();
+            let ids = passing.map(|entry| entry["Service"]["ID"].as_str().unwrap());
+            let mut ids: Vec<&str> = ids.collect();
+            ids.sort_unstable();
+            (ids == entry.instances)
+                .then_some(health.clone())
+                .ok_or_else(|| format!("{ids:?}"))
+        })
+        .await;
         for instance in health.as_array().unwrap() {
             let checks = instance["Checks"].as_array().unwrap();
             let ready = checks

@@ -13,7 +13,10 @@ pub(crate) async fn metrics(service: &str) -> String {
         .await;
     let mut all = String::new();
     for instance in instances.as_array().unwrap() {
-        let port = instance["ServiceMeta"]["admin_port"].as_str().unwrap();
+        // `acl` registers one that is none, for a moment.
+        let Some(port) = instance["ServiceMeta"]["admin_port"].as_str() else {
+            continue;
+        };
         let reply = send(mesh::client().get(format!("http://127.0.0.1:{port}/metrics"))).await;
         all.push_str(&reply.text);
     }

@@ -149,26 +149,31 @@ async fn d8_a_page_that_lost_its_socket_shows_what_it_missed() {
     );
 }
 
+/// Opens the list of posts; where on it a post is.
+async fn listed(browser: &Browser, id: &str) -> String {
+    let url = format!("{}/live", Mesh::current().address("ingress"));
+    let link = format!("#posts a[href='/live?post={id}']");
+    let there = format!("return Boolean(document.querySelector({}))", json!(link));
+    // Others write posts meanwhile: the list is read again until this one is on it.
+    eventually("the post is on the list", || async {
+        browser.open(&url).await;
+        browser
+            .until("!document.getElementById('posts').hidden")
+            .await;
+        let is_there = browser.run(&there).await == true;
+        is_there.then_some(()).ok_or_else(|| "not yet".to_owned())
+    })
+    .await;
+    link
+}
+
 #[tokio::test]
 async fn d3_a_page_says_when_a_sign_in_fails_or_ends() {
     let mesh = Mesh::current();
     let ada = mesh.person().await;
     let id = post(&ada).await;
     let browser = Browser::start().await;
-    let ingress = mesh.address("ingress");
-    browser.open(&format!("{ingress}/live")).await;
-    let link = format!("#posts a[href='/live?post={id}']");
-    // Others write posts meanwhile: the list is read again until this one is on it.
-    eventually("the post is on the list", || async {
-        let script = format!("return Boolean(document.querySelector({}))", json!(link));
-        if browser.run(&script).await == true {
-            return Ok(());
-        }
-        browser.open(&format!("{ingress}/live")).await;
-        Err(texts(&browser).await.to_string())
-    })
-    .await;
-    browser.click(&link).await;
+    browser.click(&listed(&browser, &id).await).await;
     browser.until(LIVE).await;
     assert_eq!(
         browser

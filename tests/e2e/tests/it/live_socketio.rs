@@ -190,7 +190,9 @@ async fn d23b_who_may_not_is_told_why() {
     })
     .await;
     // Each service hears of it by itself: within a second, this one too.
+    let mut pace = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
+        pace.tick().await;
         let answer = io.ask("comment", json!({"comment_text": "late"})).await;
         if answer["ok"] == false {
             assert_eq!(answer["message"], "The token was logged out");

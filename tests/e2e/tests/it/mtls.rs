@@ -133,6 +133,10 @@ fn listening(pid: u32) -> Vec<String> {
 async fn registered_addresses_are_loopback() {
     let services: Value = Mesh::current().consul_get("agent/services").await;
     for (id, service) in services.as_object().unwrap() {
+        // Those of others, by `registry`, are where they say.
+        if service["Service"].as_str().unwrap().starts_with("ext-") {
+            continue;
+        }
         let address = service["Address"].as_str().unwrap();
         assert!(
             address.is_empty() || address.starts_with("127."),

@@ -104,7 +104,21 @@ async fn s2_07_status_counts_what_runs() {
 #[tokio::test]
 async fn s2_08_every_service_of_the_mesh_is_listed_and_no_sidecar() {
     let mesh = Mesh::current();
-    let services = get("/services").await.expect(200).clone();
+    let health = |listed: &Value| {
+        let instances = listed["instances"].as_array().cloned();
+        let mut instances = instances.unwrap_or_default().into_iter();
+        instances.all(|instance| instance["health"] == "passing")
+    };
+    // A check that came late on a busy machine takes an instance away until the next.
+    let services = eventually("all are healthy", || async {
+        let services = get("/services").await.expect(200).clone();
+        let mut ill = mesh.services.keys();
+        match ill.find(|service| !health(&services[*service])) {
+            None => Ok(services),
+            Some(ill) => Err(services[ill].to_string()),
+        }
+    })
+    .await;
     for (service, entry) in &mesh.services {
         let listed = &services[service];
         assert_eq!(listed["count"], entry.instances.len(), "{listed}");
@@ -115,7 +129,6 @@ async fn s2_08_every_service_of_the_mesh_is_listed_and_no_sidecar() {
             .zip(&entry.instances)
         {
             assert_eq!(instance["instance_id"], *id);
-            assert_eq!(instance["health"], "passing");
             let base_url = format!("http://127.0.0.1:{}", instance["port"]);
             assert_eq!(instance["base_url"], base_url);
         }
@@ -140,6 +153,19 @@ async fn s2_09_a_service_and_none() {
     get("/services/ingress").await.problem(404);
 }
 
+/// What is said of a service, as soon as that is so: the registry's own copy follows Consul.
+async fn shown(name: &str, status: u16) -> Reply {
+    eventually(name, || async {
+        let reply = get(&format!("/services/{name}")).await;
+        if reply.status == status {
+            Ok(reply)
+        } else {
+            Err(reply.text)
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn s2_10_an_instance_is_registered_with_consul() {
     let mesh = Mesh::current();
@@ -153,8 +179,8 @@ async fn s2_10_an_instance_is_registered_with_consul() {
     assert_eq!(answer["registered_at"], answer["last_heartbeat"]);
     let id = answer["instance_id"].as_str().unwrap();
 
-    let listed = get(&format!("/services/{name}")).await;
-    assert_eq!(listed.expect(200)["instances"][0]["instance_id"], id);
+    let listed = shown(&name, 200).await;
+    assert_eq!(listed.json["instances"][0]["instance_id"], id);
     let path = format!("health/service/ext-{name}?passing=true");
     let consul = mesh.consul_get(&path).await;
     assert_eq!(consul[0]["Service"]["Port"], 8080);
@@ -190,7 +216,7 @@ async fn s2_12_a_deregistered_instance_is_gone() {
     let (name, id) = registered(&owner.token).await;
     deregister(&other.token, &id).await.problem(403);
     deregister(&owner.token, &id).await.expect(200);
-    get(&format!("/services/{name}")).await.problem(404);
+    shown(&name, 404).await.problem(404);
     heartbeat(&owner.token, &id).await.problem(404);
     deregister(&owner.token, "users-1").await.problem(404);
     assert_eq!(get("/services/users").await.status, 200);
@@ -355,8 +381,9 @@ async fn d16_consul_lets_the_registry_write_names_with_its_prefix_and_nobody_els
 async fn d16_an_instance_that_stops_is_critical_after_30_s_and_gone_after_90_s() {
     let person = Mesh::current().person().await;
     let (name, id) = registered(&person.token).await;
-    heartbeat(&person.token, &id).await.expect(200);
+    // Consul counts from when it hears it.
     let last = Instant::now();
+    heartbeat(&person.token, &id).await.expect(200);
     let (mut critical, mut gone) = (None, None);
     let mut tick = interval(Duration::from_millis(250));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
