@@ -200,6 +200,9 @@ pub struct Settings {
     /// Seconds that the body of a request may take to arrive
     #[arg(long, env = "BODY_TIMEOUT_SECONDS", default_value_t = 15)]
     pub body_timeout_seconds: u64,
+    /// Milliseconds that a request waits for a connection to the relational store, before it is answered 503
+    #[arg(long, env = "SQL_TIMEOUT_MILLIS", default_value_t = 1000)]
+    pub sql_timeout_millis: u64,
     /// Seconds that open requests get to finish at shutdown
     #[arg(long, env = "DRAIN_SECONDS", default_value_t = 10)]
     pub drain_seconds: u64,

@@ -153,7 +153,12 @@ impl Socket {
             let next = next.await;
             self.count(next.as_ref());
             return match next {
-                None | Some(Ok(Message::Close(_))) => Received::Gone,
+                None => Received::Gone,
+                Some(Ok(Message::Close(_))) => {
+                    // The answer to it, which the other side waits for, is in the buffer (RFC 6455, 5.5.1).
+                    let _ = tokio::time::timeout(FAREWELL, self.flush()).await;
+                    Received::Gone
+                }
                 Some(Ok(Message::Text(text))) => Received::Text(text),
                 Some(Ok(Message::Binary(_))) => Received::Binary,
                 Some(Ok(Message::Ping(_))) => Received::Ping,

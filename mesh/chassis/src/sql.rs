@@ -17,8 +17,6 @@ use crate::{Context, stores};
 
 /// A statement that takes longer is ended by Postgres itself.
 const STATEMENT_TIMEOUT: &str = "5000";
-/// What waiting for a connection may take before the answer is 503.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often it is told how full the pool is.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
@@ -92,7 +90,8 @@ async fn open<M: MigratorTrait>(
             context.data_file(default_file)?.display()
         ),
     };
-    let mut connection = Database::connect(options(&url)).await?;
+    let patience = Duration::from_millis(context.settings.sql_timeout_millis);
+    let mut connection = Database::connect(options(&url, patience)).await?;
     M::up(&connection, None)
         .await
         .context("cannot migrate it")?;
@@ -103,11 +102,11 @@ async fn open<M: MigratorTrait>(
     Ok(connection)
 }
 
-fn options(url: &str) -> ConnectOptions {
+fn options(url: &str, patience: Duration) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(patience)
+        .connect_timeout(patience)
         .sqlx_logging(false);
     if url.starts_with("sqlite:") {
         // SQLite has one writer; one connection queues in order instead of failing with "busy".

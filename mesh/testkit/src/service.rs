@@ -173,6 +173,8 @@ async fn build<S: Service>(data: &TempDir, flags: &[&str], worker: bool) -> App<
         "--http-addr=127.0.0.1:0",
         "--admin-addr=127.0.0.1:0",
         "--drain-seconds=2",
+        // On a machine that builds and tests at once, a second is not much for thirty writes.
+        "--sql-timeout-millis=30000",
         // Port 1 is never ours: nobody answers, unless the test says who.
         "--upstream-urls=users=http://127.0.0.1:1",
         "--data-dir",

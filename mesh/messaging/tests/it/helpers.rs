@@ -284,6 +284,7 @@ impl Drop for Process {
 impl Service {
     pub(crate) async fn open(place: &Place) -> Self {
         let mut flags = vec!["--registration=off", "--amqp-url", &place.amqp];
+        flags.push("--sql-timeout-millis=30000");
         if let Some(failpoint) = &place.failpoint {
             flags.extend(["--messaging-failpoint", failpoint]);
         }

@@ -11,9 +11,12 @@ use tokio_tungstenite::{
         Error, Message,
         client::IntoClientRequest as _,
         http::HeaderValue,
-        protocol::frame::{
-            Frame,
-            coding::{Data, OpCode},
+        protocol::{
+            CloseFrame,
+            frame::{
+                Frame,
+                coding::{CloseCode, Data, OpCode},
+            },
         },
     },
 };
@@ -108,6 +111,20 @@ async fn s0_11_frames_that_break_the_rules_end_the_socket_alone() {
 
     good.comment("still here").await;
     assert_eq!(good.texts(1).await, ["still here"]);
+}
+
+#[tokio::test]
+async fn s0_11_a_farewell_is_answered() {
+    let world = World::start();
+    let live = world.live(&[]).await;
+    let mut client = Client::open(&live, PATH, None).await;
+    let farewell = CloseFrame {
+        code: CloseCode::Normal,
+        reason: "Good night".into(),
+    };
+    let sent = client.stream.send(Message::Close(Some(farewell))).await;
+    sent.unwrap();
+    assert_eq!(client.closed().await, 1000);
 }
 
 #[tokio::test]

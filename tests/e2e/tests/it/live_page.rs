@@ -118,13 +118,14 @@ async fn d8_a_page_that_lost_its_socket_shows_what_it_missed() {
     let (ada, ben) = (mesh.person().await, mesh.person().await);
     let id = post(&ada).await;
     let browser = watching(&ada, &id).await;
-    // Its sockets are the test's from now on: one that is open, and those to come.
+    // Its sockets are the test's from now on: one that is open, and those to come, which are refused. A port where nobody
+    // listens would not do: with some the constructor throws, and no page tries again after that.
     browser
         .run(
             "const Real = WebSocket, send = Real.prototype.send;
              Real.prototype.send = function (text) { window.open1 = this; return send.call(this, text); };
              window.WebSocket = class extends Real {
-               constructor(url, protocols) { super(window.away ? 'ws://127.0.0.1:1/' : url, protocols); }
+               constructor(url, protocols) { super(window.away ? new URL('/nowhere', url) : url, protocols); }
              };",
         )
         .await;
