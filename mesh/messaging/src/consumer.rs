@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     Broker, Envelope, Event, Failure, dead_letters,
-    session::{Session, run},
+    session::{OPEN_DEADLINE, Session, run},
     topology,
 };
 
@@ -153,20 +153,27 @@ impl Consumer {
     /// Consumes until the process ends; then handlers in flight finish.
     ///
     /// Returns when the queue is declared, so that a service that is ready misses nothing from
-    /// then on; or after a few seconds, for a broker that is away is no reason not to start. The
-    /// next consumers of the same service do not wait for it again.
+    /// then on; or after a few seconds, for a broker that is away is no reason not to start. One
+    /// that is there and slow gets the time that declaring may take. The next consumers of the same
+    /// service do not wait for it again.
     pub async fn start(self, broker: &Broker, context: &chassis::Context) {
         let queue = topology::queue_name(broker.service(), &self.name);
         let session = Arc::new(Session::new(broker.clone(), broker.name(&queue), self));
-        let declared = session.declared.clone();
+        let (reached, declared) = (session.reached.clone(), session.declared.clone());
         context.tasks.spawn(run(session, context.shutdown.clone()));
         if broker.is_away() {
             return;
         }
+        let patience = async {
+            tokio::time::sleep(DECLARING).await;
+            if reached.is_cancelled() {
+                tokio::time::sleep(OPEN_DEADLINE).await;
+            }
+        };
         tokio::select! {
             () = declared.cancelled() => {}
             () = context.shutdown.cancelled() => {}
-            () = tokio::time::sleep(DECLARING) => {
+            () = patience => {
                 broker.give_up();
                 tracing::warn!(queue, "service starts without the broker");
             }

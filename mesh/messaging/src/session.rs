@@ -34,7 +34,7 @@ use crate::{
 /// Handlers that run at once; events of one subject are always in the same lane.
 const LANES: usize = 16;
 /// What declaring everything may take.
-const OPEN_DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const OPEN_DEADLINE: Duration = Duration::from_secs(20);
 /// A link that lived for longer was no failure to connect.
 const STABLE: Duration = Duration::from_secs(10);
 /// How often the link is looked at, which may end without a word to those who listen.
@@ -50,6 +50,8 @@ pub(crate) struct Session {
     /// The name of the queue, with the prefix.
     pub(crate) queue: String,
     pub(crate) consumer: Consumer,
+    /// Cancelled when the broker took a link for the first time: it is there, if slow.
+    pub(crate) reached: CancellationToken,
     /// Cancelled when the queue was declared for the first time.
     pub(crate) declared: CancellationToken,
     /// The events in the lanes: when they happened, and their tags.
@@ -110,6 +112,7 @@ impl Session {
             broker,
             queue,
             consumer,
+            reached: CancellationToken::new(),
             declared: CancellationToken::new(),
             held: Mutex::default(),
         }
@@ -132,6 +135,7 @@ impl Session {
     /// Connects, declares everything anew, and asks for events.
     async fn open(&self) -> anyhow::Result<(Link, Channel, lapin::Consumer)> {
         let link = self.broker.connect(&self.queue).await?;
+        self.reached.cancel();
         let opening = tokio::time::timeout(OPEN_DEADLINE, self.listen(&link));
         let (channel, deliveries) = opening.await.context("the broker does not answer")??;
         Ok((link, channel, deliveries))
