@@ -21,6 +21,8 @@ use crate::eventually;
 const DRIVER: &str = "TEST_CHROMEDRIVER";
 /// What the browser may take for one step, its start included.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// What it may take to end, when it was told to.
+const ENDING: Duration = Duration::from_secs(3);
 
 /// A headless Chromium with one page, gone when this is.
 #[derive(Debug)]
@@ -141,8 +143,10 @@ impl Drop for Browser {
             "DELETE /session/{session} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
         );
         if asked.is_ok() {
-            // It answers when the browser has ended, and never closes a connection itself.
+            // It answers when it has told the browser to end, which takes a moment, and never closes a connection itself.
             let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.set_read_timeout(Some(ENDING));
+            let _ = stream.read_to_end(&mut Vec::new());
         }
     }
 }

@@ -23,6 +23,9 @@ use crate::{Error, stores};
 
 /// Connections of one process, and so the operations that the store has of it at a time.
 pub(super) const POOL_LIMIT: u32 = 16;
+/// Operations that are begun at a time, whether their callers still wait or not. More than there are connections: a turn takes
+/// longer than its operation where the process has little of the machine, and connections shall not wait for turns.
+const TURNS: usize = 4 * POOL_LIMIT as usize;
 /// What a caller waits for one operation: the driver itself waits for ever for a server that hangs.
 pub(super) const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
 /// How long an operation goes on without its caller: then the machine of the store is gone, rather than slow.
@@ -45,7 +48,7 @@ struct Limits {
 impl Database {
     pub(super) fn new(database: mongodb::Database, tasks: &TaskTracker) -> Self {
         let limits = Limits {
-            turns: Arc::new(Semaphore::new(POOL_LIMIT as usize)),
+            turns: Arc::new(Semaphore::new(TURNS)),
             tasks: tasks.clone(),
         };
         Self { database, limits }

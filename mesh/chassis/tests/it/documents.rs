@@ -18,8 +18,8 @@ use testkit::{TestService, stores, unique};
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 /// Operations of one process that a store has at a time, and some more.
-const AT_ONCE: usize = 16;
-const MANY: usize = 20;
+const AT_ONCE: usize = 64;
+const MANY: usize = 80;
 
 #[derive(Debug, Clone, clap::Args)]
 struct Settings {

@@ -30,7 +30,7 @@ use crate::{Frozen, ONE_AT_A_TIME, POST_OFFICE, back, signal};
 
 const SOCKETS: usize = 2_000;
 const ROOMS: usize = 50;
-/// Each room's writer says something so often: 200 messages a second together.
+/// Each room's writer says something so often at most: 200 messages a second together.
 const PACE: Duration = Duration::from_millis(250);
 /// What each writer says before and after an instance is killed.
 const BEFORE: usize = 16;
@@ -139,8 +139,15 @@ impl Listener {
         self.said.load(SeqCst) - self.refused.load(SeqCst)
     }
 
+    /// How many of its comments are on their way, as far as it knows, or got lost with a socket.
+    fn open(&self) -> usize {
+        let own = |(_, text): &&Heard| text.parse::<usize>().is_ok();
+        let heard = self.heard().iter().filter(own).count();
+        self.taken().saturating_sub(heard)
+    }
+
     /// Says things at the pace until `number` more are taken, listening meanwhile: a machine that is busy with something else
-    /// refuses some.
+    /// refuses some. Nobody says the next thing before the last is answered, or such a machine would refuse all.
     async fn write(self: Arc<Self>, number: usize, turns: Arc<Semaphore>) {
         let mut pace = interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -150,7 +157,8 @@ impl Listener {
                 pace.tick().await;
                 continue;
             };
-            while self.taken() < until && self.say(&mut socket, &mut pace).await {
+            let lost = self.open();
+            while self.taken() < until && self.say(&mut socket, &mut pace, lost).await {
                 // What is on its way may come, or be refused.
                 if self.taken() == until {
                     let _ = timeout(PATIENCE, self.hear_the_last(&mut socket, until)).await;
@@ -160,13 +168,16 @@ impl Listener {
     }
 
     /// Hears something, or says something when it is time; `false` when the socket has ended.
-    async fn say(&self, socket: &mut Socket, pace: &mut Interval) -> bool {
+    async fn say(&self, socket: &mut Socket, pace: &mut Interval, lost: usize) -> bool {
         tokio::select! {
             message = socket.next() => match message {
                 Some(Ok(message)) => self.take(message),
                 _ => false,
             },
             _ = pace.tick() => {
+                if self.open() > lost {
+                    return true;
+                }
                 let number = self.said.fetch_add(1, SeqCst);
                 let text = json!({"comment_text": number.to_string()}).to_string();
                 socket.send(Message::Text(text.into())).await.is_ok()
