@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use chassis::{
     Context, Error,
-    documents::{self, Chains, Collection, Database, turn},
+    documents::{self, Chains, by_id, turn},
 };
 use moka::sync::Cache;
+use mongodb::{Collection, Database};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -61,13 +62,13 @@ impl Store {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), Error> {
-        self.database.ping().await
+        documents::ping(&self.database).await
     }
 
     /// Inserts a poll. The id is that of the request: where it is taken, an earlier try of the
     /// same one was cut off, and the poll that it made is the answer.
     pub(crate) async fn insert(&self, poll: Poll) -> Result<Arc<Poll>, Error> {
-        if self.polls.insert("polls.insert", &poll).await? {
+        if documents::insert("polls.insert", &self.polls, &poll).await? {
             Ok(Arc::new(poll))
         } else {
             self.get(poll.id).await
@@ -79,7 +80,8 @@ impl Store {
         if let Some(poll) = self.known.get(&id) {
             return Ok(poll);
         }
-        let found = self.polls.find("polls.find", &id).await?;
+        let find = self.polls.find_one(by_id(&id));
+        let found = documents::run("polls.find", find).await?;
         let poll = Arc::new(found.ok_or_else(|| Error::not_found("Poll not found"))?);
         self.known.insert(id, Arc::clone(&poll));
         Ok(poll)
@@ -109,7 +111,7 @@ impl Store {
             None => (0, poll.no_votes()),
         };
         let ballot = Ballot::new(poll.id, new, last);
-        if self.ballots.insert("ballots.insert", &ballot).await? {
+        if documents::insert("ballots.insert", &self.ballots, &ballot).await? {
             let counts = self.count(&key, new.user_id, &ballot, counts).await?;
             return Ok(Voted::Now(counts));
         }
@@ -119,7 +121,8 @@ impl Store {
     /// Counts the ballot of somebody who has one, unless that is done.
     async fn complete(&self, poll: &Poll, new: &NewBallot, id: &str) -> Result<Voted, Error> {
         let key = poll.id.to_string();
-        let ballot = self.ballots.find("ballots.find", &id).await?;
+        let find = self.ballots.find_one(by_id(&id));
+        let ballot = documents::run("ballots.find", find).await?;
         let ballot = ballot.ok_or_else(vanished)?;
         let before = match ballot.after {
             0 => None,

@@ -8,10 +8,11 @@
 use std::sync::{Arc, Mutex as Cell, PoisonError};
 
 use moka::sync::Cache;
+use mongodb::{Collection, Database};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
-use super::{Collection, Database, numbers};
+use super::{by_id, insert, numbers, run};
 use crate::Error;
 
 /// One state as it is stored.
@@ -118,7 +119,8 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Chains<T> {
     /// # Errors
     /// When the store fails.
     pub async fn find(&self, key: &str, number: u64) -> Result<Option<T>, Error> {
-        let found = self.links.find("chain.find", &id(key, number)).await?;
+        let find = self.links.find_one(by_id(&id(key, number)));
+        let found = run("chain.find", find).await?;
         Ok(found.map(|link| link.state))
     }
 
@@ -157,7 +159,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Chains<T> {
     /// When the store fails: the state may have been added all the same.
     pub async fn append(&self, key: &str, number: u64, state: T) -> Result<bool, Error> {
         let link = Link::new(key, number, state);
-        let added = self.links.insert("chain.append", &link).await?;
+        let added = insert("chain.append", &self.links, &link).await?;
         if added {
             let state = Arc::new(link.state);
             self.note(key, Latest { number, state });

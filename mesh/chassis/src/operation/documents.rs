@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
+use mongodb::{
+    Collection, Database,
+    bson::{Binary, doc, spec::BinarySubtype},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{ABANDONED, Begun, KEPT, Kept, PRUNING, Store};
 use crate::{
     Error, clock,
-    documents::{Claims, Collection, Database},
+    documents::{Claims, insert, run},
 };
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,7 +55,7 @@ impl Documents {
     }
 
     async fn note(&self, operation: &Operation) -> Result<bool, Error> {
-        self.operations.insert("operations.begin", operation).await
+        insert("operations.begin", &self.operations, operation).await
     }
 
     /// Forgets old answers. Endless.
@@ -61,8 +64,8 @@ impl Documents {
             let before = millis() - in_millis(KEPT);
             let old = || doc! { "started_at": { "$lt": before } };
             let pruned = async {
-                prune(&self.operations, old()).await?;
-                prune(&self.answers, old()).await?;
+                run("operations.prune", self.operations.delete_many(old())).await?;
+                run("operations.prune", self.answers.delete_many(old())).await?;
                 self.claims.forget(before).await
             };
             if let Err(error) = pruned.await {
@@ -71,15 +74,6 @@ impl Documents {
             tokio::time::sleep(PRUNING).await;
         }
     }
-}
-
-async fn prune<T: Send + Sync + 'static>(
-    collection: &Collection<T>,
-    old: Document,
-) -> Result<(), Error> {
-    let prune = |documents: mongodb::Collection<T>| async move { documents.delete_many(old).await };
-    collection.run("operations.prune", prune).await?;
-    Ok(())
 }
 
 #[async_trait]
@@ -93,14 +87,15 @@ impl Store for Documents {
         if self.note(&operation).await? {
             return Ok(Begun::First);
         }
-        let Some(known) = self.operations.find("operations.read", &id).await? else {
+        let by_id = || doc! { "_id": id };
+        let Some(known) = run("operations.read", self.operations.find_one(by_id())).await? else {
             // It failed at this very moment: the next try is the first.
             return Ok(Begun::Running);
         };
         if known.fingerprint != fingerprint {
             return Ok(Begun::Other);
         }
-        if let Some(answer) = self.answers.find("operations.answer", &id).await? {
+        if let Some(answer) = run("operations.answer", self.answers.find_one(by_id())).await? {
             let status = u16::try_from(answer.status).unwrap_or(500);
             let body = answer.body.bytes;
             let location = answer.location;
@@ -114,7 +109,7 @@ impl Store for Documents {
             return Ok(Begun::Running);
         }
         // Nobody works on it any more; of those who notice, one takes over.
-        self.operations.remove("operations.take", &id).await?;
+        run("operations.take", self.operations.delete_one(by_id())).await?;
         Ok(if self.note(&operation).await? {
             Begun::First
         } else {
@@ -133,12 +128,13 @@ impl Store for Documents {
             location: answer.location.clone(),
             started_at: millis(),
         };
-        self.answers.insert("operations.finish", &answer).await?;
+        insert("operations.finish", &self.answers, &answer).await?;
         Ok(())
     }
 
     async fn abandon(&self, id: &str) -> Result<(), Error> {
-        self.operations.remove("operations.abandon", &id).await?;
+        let operation = self.operations.delete_one(doc! { "_id": id });
+        run("operations.abandon", operation).await?;
         Ok(())
     }
 }

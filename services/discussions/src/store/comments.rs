@@ -7,12 +7,12 @@ use std::sync::{
 
 use chassis::{
     Error,
-    documents::{Claims, Collection, Database, numbers, turn},
+    documents::{self, Claims, by_id, numbers, turn},
 };
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use moka::sync::Cache;
-use mongodb::bson::doc;
+use mongodb::{Collection, Database, bson::doc};
 use tokio::sync::Mutex;
 
 use super::create_indexes;
@@ -73,7 +73,7 @@ impl Comments {
                 number: last + 1,
             };
             let comment = Comment::new(id, &new, now);
-            let added = self.collection.insert("comments.append", &comment).await?;
+            let added = documents::insert("comments.append", &self.collection, &comment).await?;
             discussion.last.fetch_max(id.number, Relaxed);
             if added {
                 return Ok(comment);
@@ -98,10 +98,8 @@ impl Comments {
 
     /// Writes a changed or emptied comment.
     pub(crate) async fn update(&self, comment: &Comment) -> Result<(), Error> {
-        let replace = self
-            .collection
-            .replace("comments.update", &comment.id, comment);
-        replace.await?;
+        let replace = self.collection.replace_one(by_id(&comment.id), comment);
+        documents::run("comments.update", replace).await?;
         Ok(())
     }
 
@@ -161,11 +159,10 @@ impl Comments {
         if self.last(post, &self.discussion(post)).await? == 0 {
             return Ok(());
         }
-        let of_post = doc! { "post_id": post.to_string() };
-        let remove = |comments: mongodb::Collection<Comment>| async move {
-            comments.delete_many(of_post).await
-        };
-        self.collection.run("comments.remove_all", remove).await?;
+        let remove = self
+            .collection
+            .delete_many(doc! { "post_id": post.to_string() });
+        documents::run("comments.remove_all", remove).await?;
         Ok(())
     }
 
@@ -183,6 +180,6 @@ impl Comments {
 
     /// What is at a place, removed or not.
     async fn at(&self, id: CommentId) -> Result<Option<Comment>, Error> {
-        self.collection.find("comments.find", &id).await
+        documents::run("comments.find", self.collection.find_one(by_id(&id))).await
     }
 }

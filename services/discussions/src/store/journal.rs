@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use chassis::{
     Error,
-    documents::{Collection, Database, numbers, turn},
+    documents::{self, by_id, numbers, turn},
 };
+use mongodb::{Collection, Database};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -48,7 +49,7 @@ impl Journal {
                 id: id(number),
                 post_id,
             };
-            if self.entries.insert("journal.append", &entry).await? {
+            if documents::insert("journal.append", &self.entries, &entry).await? {
                 *last = number;
                 return Ok(number);
             }
@@ -60,7 +61,7 @@ impl Journal {
 
     /// The entry of this number.
     pub(crate) async fn find(&self, number: u64) -> Result<Option<Entry>, Error> {
-        self.entries.find("journal.find", &id(number)).await
+        documents::run("journal.find", self.entries.find_one(by_id(&id(number)))).await
     }
 }
 
