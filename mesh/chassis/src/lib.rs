@@ -15,6 +15,7 @@ pub mod docs;
 #[cfg(feature = "documents")]
 pub mod documents;
 mod error;
+pub mod flight;
 mod follow;
 mod front;
 mod health;

@@ -14,6 +14,7 @@ use std::{
 
 use chassis::{
     Error,
+    flight::Flights,
     redis::{Redis, cmd},
 };
 use moka::sync::Cache as Memory;
@@ -21,7 +22,6 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    flights::Flights,
     metrics::{self, Origin},
     store::Version,
 };

@@ -2,10 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chassis::Error;
+use chassis::{Error, flight::Failed};
 use tokio::sync::Mutex;
-
-use crate::flights::Failed;
 
 /// Reads of one value, one after the other, each for everybody who came before it began.
 #[derive(Debug)]

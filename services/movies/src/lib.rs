@@ -4,7 +4,6 @@
 //! again are cached in Redis, and never shown after what they show has changed (ADR 16).
 
 mod cache;
-mod flights;
 mod http;
 mod latest;
 mod metrics;

@@ -7,14 +7,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use chassis::{Code, Error};
 use futures_util::{FutureExt as _, future::Shared};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
+use crate::{Code, Error};
+
 /// A failure that many are told.
 #[derive(Debug, Clone)]
-pub(crate) struct Failed {
+pub struct Failed {
     code: Code,
     message: String,
     cause: String,
@@ -40,7 +41,9 @@ impl From<Failed> for Error {
 type Flight<T> = Shared<oneshot::Receiver<Result<T, Failed>>>;
 
 /// What is being fetched now, by key.
-pub(crate) struct Flights<K, T> {
+///
+/// A thousand who miss the same at once cost its owner one question.
+pub struct Flights<K, T> {
     aloft: Mutex<HashMap<K, Flight<T>>>,
 }
 
@@ -67,11 +70,7 @@ where
     ///
     /// # Errors
     /// The failure of `fetch`, for all who waited.
-    pub(crate) async fn join<F>(
-        self: &Arc<Self>,
-        key: K,
-        fetch: impl FnOnce() -> F,
-    ) -> Result<T, Error>
+    pub async fn join<F>(self: &Arc<Self>, key: K, fetch: impl FnOnce() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
