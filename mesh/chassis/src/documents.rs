@@ -2,33 +2,31 @@
 
 mod chain;
 mod claims;
+mod collection;
 pub mod numbers;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use mongodb::{
-    Client, Collection, Database,
+    Client,
     bson::{Document, doc},
     error::{ErrorKind, WriteFailure},
     event::{EventHandler, cmap::CmapEvent},
     options::ClientOptions,
 };
-use serde::Serialize;
 use tokio::sync::{Mutex, MutexGuard};
-use tracing::Instrument as _;
 
 use crate::{Context, Error, stores};
 
 pub use chain::{Chains, Latest, Link};
 pub use claims::Claims;
+pub use collection::{Collection, Database};
+
+use collection::{OPERATION_DEADLINE, POOL_LIMIT};
 
 /// A store that is not found within this time is away: the answer is 503.
 const SELECTION_TIMEOUT: Duration = Duration::from_secs(1);
-/// What one operation may take: the driver itself waits for ever for a server that hangs.
-const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
-/// Connections of one process.
-const POOL_LIMIT: u32 = 16;
 /// The server's code for an `_id`, or another unique value, that is taken.
 const DUPLICATE_KEY: i32 = 11_000;
 
@@ -53,7 +51,8 @@ async fn open(context: &Context, url: &str, name: &str) -> anyhow::Result<Databa
     // The embedded store has no sessions to retry in; our writes carry ids and are safe to repeat.
     options.retry_writes = Some(false);
     let database = Client::with_options(options)?.database(name);
-    ping(&database).await?;
+    let database = Database::new(database, &context.tasks);
+    database.ping().await?;
     Ok(database)
 }
 
@@ -66,59 +65,6 @@ fn pool_watcher() -> EventHandler<CmapEvent> {
         CmapEvent::ConnectionCheckedIn(_) => pool.in_use.decrement(1.0),
         _ => {}
     })
-}
-
-/// Whether the store answers.
-///
-/// # Errors
-/// 503 when it does not.
-pub async fn ping(database: &Database) -> Result<(), Error> {
-    run("ping", database.run_command(doc! { "ping": 1 })).await?;
-    Ok(())
-}
-
-/// Runs one operation with a deadline and in a span, `db.<name>`.
-///
-/// # Errors
-/// 503 when the store is away or too slow, else 500.
-pub async fn run<T>(
-    name: &'static str,
-    operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
-) -> Result<T, Error> {
-    let span = tracing::info_span!(
-        "db",
-        otel.name = format!("db.{name}"),
-        otel.kind = "client",
-        db.system = "mongodb"
-    );
-    let started = tokio::time::Instant::now();
-    let operation = operation.into_future().instrument(span);
-    let result = tokio::time::timeout(OPERATION_DEADLINE, operation).await;
-    stores::operation("documents", name, started.elapsed());
-    match result {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Error::unavailable("The store is too slow; try again")
-            .caused_by(anyhow::anyhow!("{name}: no answer in time"))),
-    }
-}
-
-/// Inserts a document; `false` when its `_id`, or another unique value, is taken.
-///
-/// # Errors
-/// As [`run`].
-pub async fn insert<T: Serialize + Send + Sync>(
-    name: &'static str,
-    collection: &Collection<T>,
-    document: &T,
-) -> Result<bool, Error> {
-    let insert = async {
-        match collection.insert_one(document).await {
-            Ok(_) => Ok(true),
-            Err(error) if is_duplicate(&error) => Ok(false),
-            Err(error) => Err(error),
-        }
-    };
-    run(name, insert).await
 }
 
 /// The filter for one document: the only one that every store answers quickly, for ids that are
@@ -134,7 +80,12 @@ pub fn by_id(id: &impl ToString) -> Document {
 /// one after the other.
 pub async fn turn<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, Error> {
     let turn = tokio::time::timeout(OPERATION_DEADLINE, mutex.lock()).await;
-    turn.map_err(|_| Error::unavailable("The store is too slow; try again"))
+    turn.map_err(|_| too_slow("turn"))
+}
+
+fn too_slow(operation: &str) -> Error {
+    Error::unavailable("The store is too slow; try again")
+        .caused_by(anyhow::anyhow!("{operation}: no answer in time"))
 }
 
 fn is_duplicate(error: &mongodb::error::Error) -> bool {

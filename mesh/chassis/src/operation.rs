@@ -89,7 +89,7 @@ impl Operations {
     /// Kept in the document store, in a collection `operations`; with them, what they claimed
     /// there is forgotten ([`Claims`](crate::documents::Claims)).
     #[cfg(feature = "documents")]
-    pub fn in_documents(database: &mongodb::Database, context: &crate::Context) -> Self {
+    pub fn in_documents(database: &crate::documents::Database, context: &crate::Context) -> Self {
         let store = documents::Documents::of(database);
         context.spawn(store.clone().prune());
         Self(Arc::new(store))

@@ -23,11 +23,11 @@ mod relay;
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::{Error, documents};
-use mongodb::{
-    Collection, Database,
-    bson::{self, Document},
+use chassis::{
+    Error,
+    documents::{Collection, Database},
 };
+use mongodb::bson::{self, Document};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -77,7 +77,7 @@ impl Outbox {
     }
 
     /// Inserts a document whose `_id` is a text, with its event; `false`, and no event, when the
-    /// id is taken. `name` is that of the operation, as for [`documents::insert`].
+    /// id is taken. `name` is that of the operation, as for [`Collection::insert`].
     ///
     /// # Errors
     /// When the store fails. Whether the document is there is then as unknown as ever; the event
@@ -96,8 +96,8 @@ impl Outbox {
         let marker = Marker::new(collection.name(), id, envelope).map_err(Error::internal)?;
         self.markers.insert(&marker).await?;
         self.broker.failpoints().reach(BEFORE_INSERT).await;
-        let collection = collection.clone_with_type::<Document>();
-        let inserted = documents::insert(name, &collection, &document).await?;
+        let collection = collection.with_type::<Document>();
+        let inserted = collection.insert(name, &document).await?;
         if inserted {
             // A relay that is behind finds it by itself.
             let _ = self.relay.try_send(Arc::new(marker));

@@ -14,7 +14,7 @@ use std::sync::{
 
 use chassis::{
     Context, Error, Page, clock,
-    documents::{self, Chains, Claims, Latest, Link, numbers, turn},
+    documents::{self, Chains, Claims, Database, Latest, Link, numbers, turn},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use messaging::{
@@ -22,7 +22,6 @@ use messaging::{
     documents::Outbox,
     events::{ItemAdded, ItemBought},
 };
-use mongodb::Database;
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -79,7 +78,7 @@ impl Store {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), Error> {
-        documents::ping(&self.database).await
+        self.database.ping().await
     }
 
     /// The item, or 404.

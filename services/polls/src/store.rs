@@ -12,10 +12,9 @@ use std::sync::Arc;
 
 use chassis::{
     Context, Error,
-    documents::{self, Chains, by_id, turn},
+    documents::{self, Chains, Collection, Database, turn},
 };
 use moka::sync::Cache;
-use mongodb::{Collection, Database};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -62,13 +61,13 @@ impl Store {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), Error> {
-        documents::ping(&self.database).await
+        self.database.ping().await
     }
 
     /// Inserts a poll. The id is that of the request: where it is taken, an earlier try of the
     /// same one was cut off, and the poll that it made is the answer.
     pub(crate) async fn insert(&self, poll: Poll) -> Result<Arc<Poll>, Error> {
-        if documents::insert("polls.insert", &self.polls, &poll).await? {
+        if self.polls.insert("polls.insert", &poll).await? {
             Ok(Arc::new(poll))
         } else {
             self.get(poll.id).await
@@ -80,8 +79,7 @@ impl Store {
         if let Some(poll) = self.known.get(&id) {
             return Ok(poll);
         }
-        let find = self.polls.find_one(by_id(&id));
-        let found = documents::run("polls.find", find).await?;
+        let found = self.polls.find("polls.find", &id).await?;
         let poll = Arc::new(found.ok_or_else(|| Error::not_found("Poll not found"))?);
         self.known.insert(id, Arc::clone(&poll));
         Ok(poll)
@@ -111,7 +109,7 @@ impl Store {
             None => (0, poll.no_votes()),
         };
         let ballot = Ballot::new(poll.id, new, last);
-        if documents::insert("ballots.insert", &self.ballots, &ballot).await? {
+        if self.ballots.insert("ballots.insert", &ballot).await? {
             let counts = self.count(&key, new.user_id, &ballot, counts).await?;
             return Ok(Voted::Now(counts));
         }
@@ -121,8 +119,7 @@ impl Store {
     /// Counts the ballot of somebody who has one, unless that is done.
     async fn complete(&self, poll: &Poll, new: &NewBallot, id: &str) -> Result<Voted, Error> {
         let key = poll.id.to_string();
-        let find = self.ballots.find_one(by_id(&id));
-        let ballot = documents::run("ballots.find", find).await?;
+        let ballot = self.ballots.find("ballots.find", &id).await?;
         let ballot = ballot.ok_or_else(vanished)?;
         let before = match ballot.after {
             0 => None,

@@ -8,11 +8,10 @@
 use std::sync::{Arc, Mutex as Cell, PoisonError};
 
 use moka::sync::Cache;
-use mongodb::{Collection, Database};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
-use super::{by_id, insert, numbers, run};
+use super::{Collection, Database, numbers};
 use crate::Error;
 
 /// One state as it is stored.
@@ -119,8 +118,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Chains<T> {
     /// # Errors
     /// When the store fails.
     pub async fn find(&self, key: &str, number: u64) -> Result<Option<T>, Error> {
-        let find = self.links.find_one(by_id(&id(key, number)));
-        let found = run("chain.find", find).await?;
+        let found = self.links.find("chain.find", &id(key, number)).await?;
         Ok(found.map(|link| link.state))
     }
 
@@ -159,7 +157,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Chains<T> {
     /// When the store fails: the state may have been added all the same.
     pub async fn append(&self, key: &str, number: u64, state: T) -> Result<bool, Error> {
         let link = Link::new(key, number, state);
-        let added = insert("chain.append", &self.links, &link).await?;
+        let added = self.links.insert("chain.append", &link).await?;
         if added {
             let state = Arc::new(link.state);
             self.note(key, Latest { number, state });

@@ -1,9 +1,9 @@
 //! What a request that may be repeated found or chose at first, for its repetitions to go by.
 
-use mongodb::{Collection, Database, bson::doc};
+use mongodb::bson::doc;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{by_id, insert, run};
+use super::{Collection, Database};
 use crate::{Error, clock};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,22 +29,22 @@ impl Claims {
     /// `value`, or what an earlier request said under the same `id`.
     ///
     /// # Errors
-    /// As [`run`].
+    /// As [`Collection::run`].
     pub async fn claim<T>(&self, id: String, value: T) -> Result<T, Error>
     where
-        T: Serialize + DeserializeOwned + Send + Sync,
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let claims = self.0.clone_with_type::<Claim<T>>();
+        let claims = self.0.with_type::<Claim<T>>();
         let claimed_at = clock::now().timestamp_millis();
         let claim = Claim {
             id,
             value,
             claimed_at,
         };
-        if insert("claims.insert", &claims, &claim).await? {
+        if claims.insert("claims.insert", &claim).await? {
             return Ok(claim.value);
         }
-        let earlier = run("claims.find", claims.find_one(by_id(&claim.id))).await?;
+        let earlier = claims.find("claims.find", &claim.id).await?;
         // A day old, and forgotten at this very moment: the next try is the first.
         let gone = || Error::unavailable("The first request is forgotten; try again");
         Ok(earlier.ok_or_else(gone)?.value)
@@ -53,7 +53,8 @@ impl Claims {
     /// Forgets those that were made before a time, in milliseconds since the epoch.
     pub(crate) async fn forget(&self, before: i64) -> Result<(), Error> {
         let old = doc! { "claimed_at": { "$lt": before } };
-        run("claims.prune", self.0.delete_many(old)).await?;
+        let prune = |claims: mongodb::Collection<()>| async move { claims.delete_many(old).await };
+        self.0.run("claims.prune", prune).await?;
         Ok(())
     }
 }

@@ -4,16 +4,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mongodb::{
-    Collection, Database,
-    bson::{Binary, doc, spec::BinarySubtype},
-};
+use mongodb::bson::{Binary, Document, doc, spec::BinarySubtype};
 use serde::{Deserialize, Serialize};
 
 use super::{ABANDONED, Begun, KEPT, Kept, PRUNING, Store};
 use crate::{
     Error, clock,
-    documents::{Claims, insert, run},
+    documents::{Claims, Collection, Database},
 };
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,7 +52,7 @@ impl Documents {
     }
 
     async fn note(&self, operation: &Operation) -> Result<bool, Error> {
-        insert("operations.begin", &self.operations, operation).await
+        self.operations.insert("operations.begin", operation).await
     }
 
     /// Forgets old answers. Endless.
@@ -64,8 +61,8 @@ impl Documents {
             let before = millis() - in_millis(KEPT);
             let old = || doc! { "started_at": { "$lt": before } };
             let pruned = async {
-                run("operations.prune", self.operations.delete_many(old())).await?;
-                run("operations.prune", self.answers.delete_many(old())).await?;
+                prune(&self.operations, old()).await?;
+                prune(&self.answers, old()).await?;
                 self.claims.forget(before).await
             };
             if let Err(error) = pruned.await {
@@ -74,6 +71,15 @@ impl Documents {
             tokio::time::sleep(PRUNING).await;
         }
     }
+}
+
+async fn prune<T: Send + Sync + 'static>(
+    collection: &Collection<T>,
+    old: Document,
+) -> Result<(), Error> {
+    let prune = |documents: mongodb::Collection<T>| async move { documents.delete_many(old).await };
+    collection.run("operations.prune", prune).await?;
+    Ok(())
 }
 
 #[async_trait]
@@ -87,15 +93,14 @@ impl Store for Documents {
         if self.note(&operation).await? {
             return Ok(Begun::First);
         }
-        let by_id = || doc! { "_id": id };
-        let Some(known) = run("operations.read", self.operations.find_one(by_id())).await? else {
+        let Some(known) = self.operations.find("operations.read", &id).await? else {
             // It failed at this very moment: the next try is the first.
             return Ok(Begun::Running);
         };
         if known.fingerprint != fingerprint {
             return Ok(Begun::Other);
         }
-        if let Some(answer) = run("operations.answer", self.answers.find_one(by_id())).await? {
+        if let Some(answer) = self.answers.find("operations.answer", &id).await? {
             let status = u16::try_from(answer.status).unwrap_or(500);
             let body = answer.body.bytes;
             let location = answer.location;
@@ -109,7 +114,7 @@ impl Store for Documents {
             return Ok(Begun::Running);
         }
         // Nobody works on it any more; of those who notice, one takes over.
-        run("operations.take", self.operations.delete_one(by_id())).await?;
+        self.operations.remove("operations.take", &id).await?;
         Ok(if self.note(&operation).await? {
             Begun::First
         } else {
@@ -128,13 +133,12 @@ impl Store for Documents {
             location: answer.location.clone(),
             started_at: millis(),
         };
-        insert("operations.finish", &self.answers, &answer).await?;
+        self.answers.insert("operations.finish", &answer).await?;
         Ok(())
     }
 
     async fn abandon(&self, id: &str) -> Result<(), Error> {
-        let operation = self.operations.delete_one(doc! { "_id": id });
-        run("operations.abandon", operation).await?;
+        self.operations.remove("operations.abandon", &id).await?;
         Ok(())
     }
 }

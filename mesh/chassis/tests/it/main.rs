@@ -4,6 +4,8 @@
 
 mod bounds;
 mod docs;
+#[cfg(feature = "documents")]
+mod documents;
 mod echo;
 #[cfg(all(feature = "sql", feature = "documents"))]
 mod operations;

@@ -4,13 +4,10 @@ use std::sync::Arc;
 
 use chassis::{
     Error,
-    documents::{by_id, insert, run},
+    documents::{Collection, Database},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use mongodb::{
-    Collection, Database,
-    bson::{Document, doc},
-};
+use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
 
 use super::MEMBER;
@@ -71,7 +68,7 @@ impl Markers {
     }
 
     pub(super) async fn insert(&self, marker: &Marker) -> Result<(), Error> {
-        if insert("outbox.insert", &self.markers, marker).await? {
+        if self.markers.insert("outbox.insert", marker).await? {
             Ok(())
         } else {
             let twice = anyhow::anyhow!("event id {} was given twice", marker.id);
@@ -80,7 +77,7 @@ impl Markers {
     }
 
     pub(super) async fn remove(&self, id: &str) -> Result<(), Error> {
-        run("outbox.remove", self.markers.delete_one(by_id(&id))).await?;
+        self.markers.remove("outbox.remove", &id).await?;
         Ok(())
     }
 
@@ -101,27 +98,30 @@ impl Markers {
     /// Some that wait, the oldest of them first. A walk, over a collection that is mostly empty.
     pub(super) async fn list(&self, limit: usize) -> Result<Vec<Arc<Marker>>, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let find = self.markers.find(doc! {}).limit(limit);
-        let find = async { find.await?.try_collect::<Vec<Marker>>().await };
-        let mut found = run("outbox.list", find).await?;
+        let list = |markers: mongodb::Collection<Marker>| async move {
+            let found = markers.find(doc! {}).limit(limit).await?;
+            found.try_collect::<Vec<Marker>>().await
+        };
+        let mut found = self.markers.run("outbox.list", list).await?;
         found.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(found.into_iter().map(Arc::new).collect())
     }
 
     /// Since when those wait that do, up to `limit` of them.
     pub(super) async fn waiting(&self, limit: i64) -> Result<Vec<Waiting>, Error> {
-        let markers = self.markers.clone_with_type::<Waiting>();
-        let find = markers.find(doc! {}).limit(limit);
-        let find = find.projection(doc! { "created_at": 1 });
-        let find = async { find.await?.try_collect().await };
-        run("outbox.count", find).await
+        let markers = self.markers.with_type::<Waiting>();
+        let list = |markers: mongodb::Collection<Waiting>| async move {
+            let find = markers.find(doc! {}).limit(limit);
+            let find = find.projection(doc! { "created_at": 1 });
+            find.await?.try_collect().await
+        };
+        markers.run("outbox.count", list).await
     }
 
     /// Whether the document of a marker is there, and made by its event.
     pub(super) async fn is_committed(&self, marker: &Marker) -> Result<bool, Error> {
         let collection = self.database.collection::<Document>(&marker.collection);
-        let find = collection.find_one(by_id(&marker.document));
-        let document = run("outbox.look", find).await?;
+        let document = collection.find("outbox.look", &marker.document).await?;
         let event = document
             .as_ref()
             .and_then(|found| found.get_str(MEMBER).ok());

@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use chassis::documents::connect;
+use chassis::documents::{Collection, Database, connect};
 use futures_util::TryStreamExt as _;
 use mesh_messaging::{
     documents::{BEFORE_INSERT, Outbox},
     failpoint,
 };
-use mongodb::{
-    Collection, Database,
-    bson::{Document, doc},
-};
+use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
 use testkit::{stores, unique};
 
@@ -111,11 +108,11 @@ impl Open {
 
     async fn markers(&self, process: &Process) -> Vec<Document> {
         let markers = self.database.collection::<Document>("outbox");
+        let list = |markers: mongodb::Collection<Document>| async move {
+            markers.find(doc! {}).await?.try_collect().await
+        };
         process
-            .run(|_| async move {
-                let find = markers.find(doc! {}).await.unwrap();
-                find.try_collect().await.unwrap()
-            })
+            .run(move |_| async move { markers.run("markers.list", list).await.unwrap() })
             .await
     }
 

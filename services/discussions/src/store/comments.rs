@@ -7,12 +7,12 @@ use std::sync::{
 
 use chassis::{
     Error,
-    documents::{self, Claims, by_id, numbers, turn},
+    documents::{Claims, Collection, Database, numbers, turn},
 };
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use moka::sync::Cache;
-use mongodb::{Collection, Database, bson::doc};
+use mongodb::bson::doc;
 use tokio::sync::Mutex;
 
 use super::create_indexes;
@@ -73,7 +73,7 @@ impl Comments {
                 number: last + 1,
             };
             let comment = Comment::new(id, &new, now);
-            let added = documents::insert("comments.append", &self.collection, &comment).await?;
+            let added = self.collection.insert("comments.append", &comment).await?;
             discussion.last.fetch_max(id.number, Relaxed);
             if added {
                 return Ok(comment);
@@ -98,8 +98,10 @@ impl Comments {
 
     /// Writes a changed or emptied comment.
     pub(crate) async fn update(&self, comment: &Comment) -> Result<(), Error> {
-        let replace = self.collection.replace_one(by_id(&comment.id), comment);
-        documents::run("comments.update", replace).await?;
+        let replace = self
+            .collection
+            .replace("comments.update", &comment.id, comment);
+        replace.await?;
         Ok(())
     }
 
@@ -159,10 +161,11 @@ impl Comments {
         if self.last(post, &self.discussion(post)).await? == 0 {
             return Ok(());
         }
-        let remove = self
-            .collection
-            .delete_many(doc! { "post_id": post.to_string() });
-        documents::run("comments.remove_all", remove).await?;
+        let of_post = doc! { "post_id": post.to_string() };
+        let remove = |comments: mongodb::Collection<Comment>| async move {
+            comments.delete_many(of_post).await
+        };
+        self.collection.run("comments.remove_all", remove).await?;
         Ok(())
     }
 
@@ -180,6 +183,6 @@ impl Comments {
 
     /// What is at a place, removed or not.
     async fn at(&self, id: CommentId) -> Result<Option<Comment>, Error> {
-        documents::run("comments.find", self.collection.find_one(by_id(&id))).await
+        self.collection.find("comments.find", &id).await
     }
 }

@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use chassis::{
     Error,
-    documents::{self, by_id, numbers, turn},
+    documents::{Collection, Database, numbers, turn},
 };
-use mongodb::{Collection, Database};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -49,7 +48,7 @@ impl Journal {
                 id: id(number),
                 post_id,
             };
-            if documents::insert("journal.append", &self.entries, &entry).await? {
+            if self.entries.insert("journal.append", &entry).await? {
                 *last = number;
                 return Ok(number);
             }
@@ -61,7 +60,7 @@ impl Journal {
 
     /// The entry of this number.
     pub(crate) async fn find(&self, number: u64) -> Result<Option<Entry>, Error> {
-        documents::run("journal.find", self.entries.find_one(by_id(&id(number)))).await
+        self.entries.find("journal.find", &id(number)).await
     }
 }
 

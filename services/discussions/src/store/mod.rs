@@ -9,9 +9,12 @@ mod journal;
 mod posts;
 mod subscriptions;
 
-use chassis::{Context, Error, documents};
+use chassis::{
+    Context, Error,
+    documents::{self, Collection, Database},
+};
 use messaging::{Broker, documents::Outbox};
-use mongodb::{Collection, Database, IndexModel, bson::Document};
+use mongodb::{IndexModel, bson::Document};
 
 pub(crate) use comments::Comments;
 pub(crate) use journal::Journal;
@@ -54,20 +57,22 @@ impl Store {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), Error> {
-        documents::ping(&self.database).await
+        self.database.ping().await
     }
 }
 
 /// Indexes for what is not found by `_id`: MongoDB uses them, the embedded store does without.
 ///
 /// One by one, because the embedded store ends the connection when some of several exist.
-async fn create_indexes<T: Send + Sync>(
+async fn create_indexes<T: Send + Sync + 'static>(
     collection: &Collection<T>,
     indexes: &[Document],
 ) -> Result<(), Error> {
     for keys in indexes {
         let index = IndexModel::builder().keys(keys.clone()).build();
-        documents::run("indexes.create", collection.create_index(index)).await?;
+        let create =
+            |documents: mongodb::Collection<T>| async move { documents.create_index(index).await };
+        collection.run("indexes.create", create).await?;
     }
     Ok(())
 }

@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use chassis::{
     Error,
-    documents::{self, Claims, by_id},
+    documents::{Claims, Collection, Database},
 };
 use futures_util::TryStreamExt as _;
 use messaging::{documents::Outbox, events::CarPostCreated};
-use mongodb::{
-    Collection, Database,
-    bson::{Document, doc},
-};
+use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -122,7 +119,7 @@ impl Posts {
     }
 
     pub(crate) async fn find(&self, id: PostId) -> Result<Option<Post>, Error> {
-        documents::run("posts.find", self.collection.find_one(by_id(&id))).await
+        self.collection.find("posts.find", &id).await
     }
 
     /// The post, or 404.
@@ -134,16 +131,13 @@ impl Posts {
 
     /// Writes a changed post; `false` when it was deleted meanwhile.
     pub(crate) async fn update(&self, post: &Post) -> Result<bool, Error> {
-        let replaced = documents::run(
-            "posts.update",
-            self.collection.replace_one(by_id(&post.id), post),
-        )
-        .await?;
-        Ok(replaced.matched_count > 0)
+        self.collection
+            .replace("posts.update", &post.id, post)
+            .await
     }
 
     pub(crate) async fn remove(&self, id: PostId) -> Result<(), Error> {
-        documents::run("posts.remove", self.collection.delete_one(by_id(&id))).await?;
+        self.collection.remove("posts.remove", &id).await?;
         Ok(())
     }
 
@@ -158,33 +152,32 @@ impl Posts {
         if let Some(after) = after {
             filter.insert("_id", doc! { "$lt": after.to_string() });
         }
-        let find = self
-            .collection
-            .find(filter)
-            .sort(doc! { "_id": -1 })
-            .limit(limit.cast_signed());
-        documents::run("posts.list", async { find.await?.try_collect().await }).await
+        let list = |posts: mongodb::Collection<Post>| async move {
+            let find = posts.find(filter).sort(doc! { "_id": -1 });
+            let found = find.limit(limit.cast_signed()).await?;
+            found.try_collect().await
+        };
+        self.collection.run("posts.list", list).await
     }
 
     /// How many posts a person has. Quick with an index, and a walk over all without.
     pub(crate) async fn count(&self, user_id: i64) -> Result<u64, Error> {
-        let count = self.collection.count_documents(doc! { "user_id": user_id });
-        documents::run("posts.count", count).await
+        let count = |posts: mongodb::Collection<Post>| async move {
+            posts.count_documents(doc! { "user_id": user_id }).await
+        };
+        self.collection.run("posts.count", count).await
     }
 
     /// The heads of the newest posts, up to `limit`.
     pub(crate) async fn heads(&self, limit: usize) -> Result<Vec<Head>, Error> {
         let members = doc! { "user_id": 1, "topic": 1, "kind": 1, "revision": 1 };
-        let heads = self.collection.clone_with_type::<Head>();
-        let find = heads
-            .find(doc! {})
-            .projection(members)
-            .sort(doc! { "_id": -1 })
-            .limit(i64::try_from(limit).unwrap_or(i64::MAX));
-        let heads = async { find.await?.try_collect().await };
-        match tokio::time::timeout(SCAN_DEADLINE, heads).await {
-            Ok(heads) => Ok(heads?),
-            Err(_) => Err(Error::unavailable("The store is too slow; try again")),
-        }
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let list = |heads: mongodb::Collection<Head>| async move {
+            let find = heads.find(doc! {}).projection(members);
+            let found = find.sort(doc! { "_id": -1 }).limit(limit).await?;
+            found.try_collect().await
+        };
+        let heads = self.collection.with_type::<Head>();
+        heads.run_within(SCAN_DEADLINE, "posts.heads", list).await
     }
 }

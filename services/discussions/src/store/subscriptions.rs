@@ -2,10 +2,10 @@
 
 use chassis::{
     Error, Page,
-    documents::{self, by_id},
+    documents::{Collection, Database},
 };
 use futures_util::TryStreamExt as _;
-use mongodb::{Collection, Database, bson::doc};
+use mongodb::bson::doc;
 
 use super::create_indexes;
 use crate::model::{Subscription, Topic};
@@ -27,16 +27,13 @@ impl Subscriptions {
 
     /// Subscribes; `false` when that was so already.
     pub(crate) async fn insert(&self, subscription: &Subscription) -> Result<bool, Error> {
-        documents::insert("subscriptions.insert", &self.0, subscription).await
+        self.0.insert("subscriptions.insert", subscription).await
     }
 
     /// Unsubscribes; `false` when there was nothing to end.
     pub(crate) async fn remove(&self, user_id: i64, topic: &Topic) -> Result<bool, Error> {
-        let remove = self.0.delete_one(by_id(&Subscription::key(user_id, topic)));
-        Ok(documents::run("subscriptions.remove", remove)
-            .await?
-            .deleted_count
-            > 0)
+        let key = Subscription::key(user_id, topic);
+        self.0.remove("subscriptions.remove", &key).await
     }
 
     /// A page of somebody's subscriptions, newest first. One person has few: they are sorted here.
@@ -45,9 +42,11 @@ impl Subscriptions {
         user_id: i64,
         page: &Page<SubscriptionKey>,
     ) -> Result<Vec<Subscription>, Error> {
-        let find = self.0.find(doc! { "user_id": user_id });
-        let find = async { find.await?.try_collect::<Vec<Subscription>>().await };
-        let mut subscriptions = documents::run("subscriptions.list", find).await?;
+        let list = |subscriptions: mongodb::Collection<Subscription>| async move {
+            let found = subscriptions.find(doc! { "user_id": user_id }).await?;
+            found.try_collect::<Vec<Subscription>>().await
+        };
+        let mut subscriptions = self.0.run("subscriptions.list", list).await?;
         subscriptions.sort_by_cached_key(|subscription| std::cmp::Reverse(key(subscription)));
         subscriptions.retain(|subscription| {
             page.after
@@ -66,9 +65,11 @@ impl Subscriptions {
         limit: i64,
     ) -> Result<Vec<i64>, Error> {
         let filter = doc! { "topic": topic.as_str(), "user_id": { "$gt": after_user_id } };
-        let find = self.0.find(filter).sort(doc! { "user_id": 1 }).limit(limit);
-        let find = async { find.await?.try_collect::<Vec<Subscription>>().await };
-        let found = documents::run("subscriptions.list_users", find).await?;
+        let list = |subscriptions: mongodb::Collection<Subscription>| async move {
+            let find = subscriptions.find(filter).sort(doc! { "user_id": 1 });
+            find.limit(limit).await?.try_collect::<Vec<_>>().await
+        };
+        let found = self.0.run("subscriptions.list_users", list).await?;
         Ok(found.iter().map(|found| found.user_id).collect())
     }
 
