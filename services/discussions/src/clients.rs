@@ -24,7 +24,7 @@ chassis::peer! {
 const MAX_IDS: usize = 200;
 /// Names are an extra: a list does not wait longer for them.
 const NAMES_DEADLINE: Duration = Duration::from_millis(250);
-/// A new name shows after this time at the latest.
+/// A new name shows, and an account that is gone is noticed, after this time at the latest.
 const NAMES_LIFE: Duration = Duration::from_secs(10);
 /// Names kept in memory.
 const NAMES_KEPT: u64 = 10_000;
@@ -75,7 +75,7 @@ impl Authors {
         })
     }
 
-    /// Refuses an author who does not exist (S0-13).
+    /// Refuses an author who does not exist (S0-13). Whoever existed a moment ago does: who talks is not asked about word by word.
     ///
     /// While `users` does not answer, the token, which was verified here, has to do
     /// (`docs/adr/0005`).
@@ -83,6 +83,9 @@ impl Authors {
     /// # Errors
     /// 403 when `users` knows nobody of this id.
     pub(crate) async fn require(&self, user_id: i64) -> Result<(), Error> {
+        if let Some(Some(_)) = self.known.get(&user_id) {
+            return Ok(());
+        }
         let (result, answer) = match self.users.get(GetRequest { id: user_id }).await {
             Ok(user) => {
                 self.known.insert(user_id, Some(user.into()));

@@ -25,6 +25,9 @@ async fn s0_13_users_is_asked_about_the_author(backend: Backend) {
     assert_eq!(plaza.users.calls("Get"), 1);
     plaza.commented(BEN, &id, "Nice").await;
     assert_eq!(plaza.users.calls("Get"), 2);
+    // A moment later the answer is still known.
+    plaza.commented(BEN, &id, "Really").await;
+    assert_eq!(plaza.users.calls("Get"), 2);
 }
 
 async fn s0_13_an_unknown_author_is_refused(backend: Backend) {
