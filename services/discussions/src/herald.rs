@@ -20,10 +20,20 @@ impl Herald {
 
     /// Tells of a comment. Where nobody hears it, because Redis is away, it is found in the store.
     pub(crate) async fn tell(&self, comment: &Comment) {
+        self.say(comment, false).await;
+    }
+
+    /// Tells that a comment was changed or removed.
+    pub(crate) async fn tell_changed(&self, comment: &Comment) {
+        self.say(comment, true).await;
+    }
+
+    async fn say(&self, comment: &Comment, changed: bool) {
         let stored = CommentStored {
             post_id: comment.id.post.to_string(),
             comment: Some(comment.clone().into()),
             traceparent: propagation::current().unwrap_or_default(),
+            changed,
         };
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(COMMENTS_CHANNEL).arg(stored.encode_to_vec());

@@ -115,6 +115,7 @@ pub(super) async fn change(
     let comment = discussions.own_comment(&request, caller).await?;
     let changed = comment.changed(&body.comment_text, clock::now());
     discussions.store.comments.update(&changed).await?;
+    discussions.herald.tell_changed(&changed).await;
     Ok(MessageResponse::new("Comment updated successfully.").into())
 }
 
@@ -123,14 +124,11 @@ pub(super) async fn remove(
     discussions: Arc<Discussions>,
     request: Request,
 ) -> Answered<MessageResponse> {
-    let comment = discussions
-        .own_comment(&request, request.caller()?.user_id)
-        .await?;
-    discussions
-        .store
-        .comments
-        .update(&comment.emptied())
-        .await?;
+    let caller = request.caller()?.user_id;
+    let comment = discussions.own_comment(&request, caller).await?;
+    let emptied = comment.emptied();
+    discussions.store.comments.update(&emptied).await?;
+    discussions.herald.tell_changed(&emptied).await;
     Ok(MessageResponse::new("Comment deleted successfully.").into())
 }
 

@@ -19,6 +19,7 @@ use crate::{
 
 on_each_store!(
     s0_27_every_comment_is_told_to_those_who_listen,
+    d8_a_changed_and_a_removed_comment_are_told_too,
     d28_comments_are_stored_without_redis,
 );
 
@@ -68,6 +69,32 @@ async fn s0_27_every_comment_is_told_to_those_who_listen(backend: Backend) {
     assert_eq!((comment.user_id, comment.text.as_str()), (BEN, "by REST"));
     let added = add(&plaza, &post, "by a socket").await;
     assert_eq!(told(&mut heard, &post).await.comment, Some(added));
+}
+
+async fn d8_a_changed_and_a_removed_comment_are_told_too(backend: Backend) {
+    let plaza = Plaza::start(backend).await;
+    let mut heard = listen(&plaza, &std::env::var("TEST_REDIS_URL").unwrap());
+    assert_eq!(heard.recv().await, Some(Heard::Connected));
+    let post = plaza.written(ANNA, &post("Best car")).await;
+    let id = plaza.commented(BEN, &post, "rash").await;
+    assert!(!told(&mut heard, &post).await.changed);
+    let path = format!("/api/posts/{post}/comments/{id}");
+    let body = json!({ "comment_text": "calm" });
+    plaza.put_as(BEN, &path, &body).await.expect(200);
+    assert_eq!(
+        changed(&mut heard, &post).await,
+        (id.clone(), "calm".into())
+    );
+    plaza.delete_as(BEN, &path).await.expect(200);
+    assert_eq!(changed(&mut heard, &post).await, (id, String::new()));
+}
+
+/// The id and text of a comment of which is told that it is another one now.
+async fn changed(heard: &mut Receiver<Heard>, post: &str) -> (String, String) {
+    let stored = told(heard, post).await;
+    assert!(stored.changed);
+    let comment = stored.comment.unwrap();
+    (comment.comment_id, comment.text)
 }
 
 async fn d28_comments_are_stored_without_redis(backend: Backend) {
