@@ -35,6 +35,33 @@ impl Comments {
         let words = said.comment_text.into_string();
         self.hub.comment(&self.room, author, words).await
     }
+
+    /// Tells what is missing from the store, a page of it.
+    async fn tell(&mut self, missing: u64, line: &mut Line) -> Result<(), Ending> {
+        let post_id = self.room.post_id.clone().unwrap_or_default();
+        let page = self.hub.comments_after(&post_id, Some(missing)).await;
+        let page = page.map_err(|error| gone(&error))?;
+        for comment in &page.comments {
+            if !line.send(model::comment(comment)).await {
+                return Err(AWAY);
+            }
+        }
+        self.after = Some(if page.until > missing {
+            page.until
+        } else {
+            // The store knows less than this room: so does nobody else.
+            self.room.last()
+        });
+        Ok(())
+    }
+}
+
+/// How a socket ends whose comments cannot be read.
+fn gone(error: &Error) -> Ending {
+    match error.code() {
+        Code::NotFound => DELETED,
+        _ => AWAY,
+    }
 }
 
 /// Reads what a client says.
@@ -64,31 +91,23 @@ impl Speech for Comments {
     const KIND: &'static str = "comment";
 
     async fn open(&mut self, member: &Member, line: &mut Line) -> Result<(), Ending> {
-        let post_id = self.room.post_id.clone().unwrap_or_default();
-        let mut after = self.after;
+        let mut recalled = false;
         loop {
-            match self.hub.join(&self.room, member, after) {
+            let missing = match self.hub.join(&self.room, member, self.after) {
                 Ok(room) => {
                     self.room = room;
                     return Ok(());
                 }
-                Err(missing) => {
-                    let page = self.hub.comments_after(&post_id, Some(missing)).await;
-                    let page = page.map_err(|error| match error.code() {
-                        Code::NotFound => DELETED,
-                        _ => AWAY,
-                    })?;
-                    for comment in &page.comments {
-                        if !line.send(model::comment(comment)).await {
-                            return Err(AWAY);
-                        }
-                    }
-                    after = Some(page.until.max(missing));
-                    if page.until <= missing {
-                        // The store knows less than this room: so does nobody else.
-                        after = Some(self.room.last());
-                    }
-                }
+                Err(missing) => missing,
+            };
+            if !recalled && self.hub.could_remember(&self.room, missing) {
+                recalled = true;
+                self.hub
+                    .recall(&self.room, missing)
+                    .await
+                    .map_err(|error| gone(&error))?;
+            } else {
+                self.tell(missing, line).await?;
             }
         }
     }

@@ -9,19 +9,22 @@ use std::{
     time::Duration,
 };
 
-use chassis::{Code, Context, Error, redis::Heard, socket::Frame};
+use chassis::{Code, Context, Error, flight::Flights, redis::Heard, socket::Frame};
 use prost::Message as _;
 use proto::discussions::{
     AddCommentRequest, CommentStored, CommentsAfterRequest, CommentsAfterResponse,
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 
 use crate::{
     bus::{Bus, Saying},
     clients::Discussions,
     metrics,
     model::{self, RoomName},
-    room::{Member, Room},
+    room::{Member, REMEMBERED, Room},
     trace,
 };
 
@@ -34,15 +37,23 @@ const AT_ONCE: usize = 4;
 /// How long a page may wait for its turn.
 const TURN: Duration = Duration::from_secs(10);
 
+/// Places that are read before those that somebody misses: others who come back with them miss about as much.
+const ABOUT: u64 = 32;
+
 /// What members get to read a page before the next one comes.
 const BETWEEN_PAGES: Duration = Duration::from_millis(20);
+
+type Rooms = HashMap<RoomName, Arc<Room>>;
 
 /// The rooms.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
+    rooms: Mutex<Rooms>,
     bus: Bus,
     discussions: Discussions,
+    /// Rooms that are being opened, and such that are being told what they were not there for.
+    opening: Arc<Flights<RoomName, Arc<Room>>>,
+    recalling: Arc<Flights<RoomName, ()>>,
     reading: Semaphore,
     look: Duration,
     context: Context,
@@ -60,6 +71,8 @@ impl Hub {
             rooms: Mutex::default(),
             bus,
             discussions,
+            opening: Arc::default(),
+            recalling: Arc::default(),
             reading: Semaphore::new(AT_ONCE),
             look,
             context: context.clone(),
@@ -72,18 +85,61 @@ impl Hub {
         self.sockets.fetch_add(1, Relaxed)
     }
 
-    /// The room of a post's comments.
+    /// The room of a post's comments. Many who come at once, as after the end of another instance, cost one question.
     ///
     /// # Errors
     /// 404 when there is no such post, 503 when nobody knows.
-    pub(crate) async fn of_post(&self, post_id: &str) -> Result<Arc<Room>, Error> {
+    pub(crate) async fn of_post(self: &Arc<Self>, post_id: &str) -> Result<Arc<Room>, Error> {
         let no_post = || Error::not_found("Post not found");
         let name = RoomName::of_post(post_id).ok_or_else(no_post)?;
         if let Some(room) = self.find(&name) {
             return Ok(room);
         }
-        let last = self.comments_after(post_id, None).await?.last;
-        Ok(Arc::new(Room::of_post(name, post_id.to_owned(), last)))
+        let (hub, post_id) = (Arc::clone(self), post_id.to_owned());
+        let open = |name| async move {
+            let last = hub.comments_after(&post_id, None).await?.last;
+            let room = Arc::new(Room::of_post(name, post_id, last));
+            Ok(hub.add(&mut hub.rooms(), &room))
+        };
+        self.opening.join(name.clone(), || open(name)).await
+    }
+
+    /// Whether a room has room for what was said after a place.
+    pub(crate) fn could_remember(&self, room: &Arc<Room>, after: u64) -> bool {
+        let room = self.find(&room.name).unwrap_or_else(|| Arc::clone(room));
+        room.last().saturating_sub(after) <= REMEMBERED as u64
+    }
+
+    /// Has a room remember what was said after a place, as far as it has room for that: once for all who miss it.
+    ///
+    /// # Errors
+    /// As [`Hub::comments_after`].
+    pub(crate) async fn recall(
+        self: &Arc<Self>,
+        room: &Arc<Room>,
+        after: u64,
+    ) -> Result<(), Error> {
+        let (hub, name) = (Arc::clone(self), room.name.clone());
+        let room = self.find(&name).unwrap_or_else(|| Arc::clone(room));
+        let recall = || async move {
+            let post_id = room.post_id.as_deref().unwrap_or_default();
+            let most = room.last().saturating_sub(REMEMBERED as u64);
+            let from = after.saturating_sub(ABOUT).max(most);
+            let changes = room.changes();
+            let (mut until, mut comments) = (from, Vec::new());
+            while until < room.since() {
+                let page = hub.comments_after(post_id, Some(until)).await?;
+                if page.until <= until {
+                    break;
+                }
+                until = page.until;
+                comments.extend(frames(&page));
+            }
+            room.recall(from, comments, until);
+            room.forget_if_changed(changes);
+            Ok(())
+        };
+        self.recalling.join(name, recall).await
     }
 
     /// Lets somebody into a room, as [`Room::join`]; the room that they are in.
@@ -95,15 +151,20 @@ impl Hub {
     ) -> Result<Arc<Room>, u64> {
         let mut rooms = self.rooms();
         let known = rooms.get(&room.name);
-        let joined = Arc::clone(known.unwrap_or(room));
-        joined.join(member, after)?;
-        if known.is_none() {
-            rooms.insert(room.name.clone(), Arc::clone(room));
-            metrics::rooms(rooms.len());
-            let (hub, room) = (Arc::clone(self), Arc::clone(room));
-            self.context.spawn(async move { hub.keep(&room).await });
+        known.unwrap_or(room).join(member, after)?;
+        Ok(self.add(&mut rooms, room))
+    }
+
+    /// Adds a room, unless there is one of this name; the one that there is.
+    fn add(self: &Arc<Self>, rooms: &mut Rooms, room: &Arc<Room>) -> Arc<Room> {
+        if let Some(known) = rooms.get(&room.name) {
+            return Arc::clone(known);
         }
-        Ok(joined)
+        rooms.insert(room.name.clone(), Arc::clone(room));
+        metrics::rooms(rooms.len());
+        let (hub, kept) = (Arc::clone(self), Arc::clone(room));
+        self.context.spawn(async move { hub.keep(&kept).await });
+        Arc::clone(room)
     }
 
     /// Stores a comment, and tells everybody on the post; those elsewhere hear of it by
@@ -191,6 +252,8 @@ impl Hub {
                 Heard::Message(bytes) => self.stored(&bytes),
                 Heard::Connected => {
                     for room in self.all() {
+                        // Comments that were changed meanwhile, too.
+                        room.forget(u64::MAX);
                         room.missed.notify_one();
                     }
                 }
@@ -207,6 +270,10 @@ impl Hub {
             return;
         };
         if let Some(room) = self.find(&name) {
+            if stored.changed {
+                room.forget(comment.number);
+                return;
+            }
             let _delivery = trace::delivery(&name, &stored.traceparent).entered();
             room.offer(comment.number, model::comment(&comment));
         }
@@ -225,34 +292,38 @@ impl Hub {
         room.tell(&saying.frame.into());
     }
 
-    /// Keeps a room current while somebody is in it: fetches what nobody told of.
+    /// Keeps a room current while somebody is in it: fetches what nobody told of. The last comment before a silence is that:
+    /// each other one is missed by its successor. So only a quiet room is looked at.
     async fn keep(&self, room: &Arc<Room>) {
         loop {
-            tokio::select! {
-                () = room.missed.notified() => {}
-                () = tokio::time::sleep(self.look) => {}
-            }
+            let quiet = room.current_at() + self.look;
+            let missed = tokio::select! {
+                () = room.missed.notified() => true,
+                () = tokio::time::sleep_until(quiet) => false,
+            };
             if self.remove_if_empty(room) {
                 return;
             }
-            if let Some(post_id) = &room.post_id {
-                self.fetch(room, post_id).await;
+            let look = missed || room.current_at() + self.look <= Instant::now();
+            if look {
+                if let Some(post_id) = &room.post_id {
+                    self.fetch(room, post_id).await;
+                }
+                room.looked();
             }
         }
     }
 
     async fn fetch(&self, room: &Room, post_id: &str) {
         loop {
+            let changes = room.changes();
             match self.comments_after(post_id, Some(room.last())).await {
                 Ok(page) => {
                     let (until, last) = (page.until, page.last);
-                    let frames: Vec<_> = page
-                        .comments
-                        .iter()
-                        .map(|comment| (comment.number, model::comment(comment)))
-                        .collect();
+                    let frames = frames(&page);
                     metrics::fetched(frames.len());
                     room.catch_up(frames, until);
+                    room.forget_if_changed(changes);
                     if until >= last {
                         return;
                     }
@@ -289,7 +360,15 @@ impl Hub {
         self.rooms().values().cloned().collect()
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomName, Arc<Room>>> {
+    fn rooms(&self) -> MutexGuard<'_, Rooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The comments of a page with their places, as they are told.
+fn frames(page: &CommentsAfterResponse) -> Vec<(u64, Frame)> {
+    let comments = page.comments.iter();
+    comments
+        .map(|comment| (comment.number, model::comment(comment)))
+        .collect()
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chassis::socket::{Ending, Frame, Refused};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Comments that a room remembers for those who come back.
-const REMEMBERED: usize = 256;
+pub(crate) const REMEMBERED: usize = 256;
 /// Comments that wait for those before them; the store has them all.
 const WAITING: usize = 1024;
 /// What a member is told who has too much waiting.
@@ -77,10 +77,16 @@ pub(crate) struct Room {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// The last place that members were told of.
     last: u64,
+    /// When that was, or when the store was looked at and had no more.
+    current_at: Instant,
+    /// The place after which every comment is remembered.
+    since: u64,
+    /// How often something was changed that may be remembered.
+    changes: u64,
     /// With the last place that each had before.
     members: HashMap<u64, (Member, u64)>,
     recent: VecDeque<(u64, Arc<Message>)>,
@@ -108,7 +114,13 @@ impl Room {
             missed: Notify::new(),
             state: Mutex::new(State {
                 last,
-                ..State::default()
+                current_at: Instant::now(),
+                since: last,
+                changes: 0,
+                members: HashMap::new(),
+                recent: VecDeque::new(),
+                waiting: BTreeMap::new(),
+                changed: false,
             }),
         }
     }
@@ -118,14 +130,11 @@ impl Room {
     pub(crate) fn join(&self, member: &Member, after: Option<u64>) -> Result<(), u64> {
         let mut state = self.state();
         let after = after.unwrap_or(state.last);
-        if after < state.last {
-            let first = state.recent.front().map(|(number, _)| *number);
-            if first.is_none_or(|first| first > after + 1) {
-                return Err(after);
-            }
-            for (_, message) in state.recent.iter().filter(|(number, _)| *number > after) {
-                member.tell(message);
-            }
+        if after < state.since {
+            return Err(after);
+        }
+        for (_, message) in state.recent.iter().filter(|(number, _)| *number > after) {
+            member.tell(message);
         }
         state.members.insert(member.id, (member.clone(), after));
         state.changed = true;
@@ -157,6 +166,8 @@ impl Room {
         state.go_on();
         if !state.waiting.is_empty() || number > state.last {
             self.missed.notify_one();
+        } else {
+            state.current_at = Instant::now();
         }
     }
 
@@ -173,9 +184,65 @@ impl Room {
         state.go_on();
     }
 
+    /// Remembers older comments: all of those between two places.
+    pub(crate) fn recall(&self, from: u64, comments: Vec<(u64, Frame)>, until: u64) {
+        let mut state = self.state();
+        if until < state.since {
+            // So much was said meanwhile that there is a gap.
+            return;
+        }
+        for (number, frame) in comments.into_iter().rev() {
+            if number > state.since {
+                continue;
+            }
+            if state.recent.len() == REMEMBERED {
+                state.since = number;
+                return;
+            }
+            let message = Arc::new(Message::new(frame));
+            state.recent.push_front((number, message));
+        }
+        state.since = state.since.min(from);
+    }
+
+    /// Forgets the comments up to a place: one of them was changed or removed, and whoever asks shall have it from the store.
+    pub(crate) fn forget(&self, until: u64) {
+        let mut state = self.state();
+        state.changes += 1;
+        state.forget(until);
+    }
+
+    /// Forgets all that was read from the store while comments were changed: it may be older.
+    pub(crate) fn forget_if_changed(&self, changes: u64) {
+        let mut state = self.state();
+        if state.changes != changes {
+            state.forget(u64::MAX);
+        }
+    }
+
+    /// How often something was changed that may be remembered.
+    pub(crate) fn changes(&self) -> u64 {
+        self.state().changes
+    }
+
     /// The last place that members were told of.
     pub(crate) fn last(&self) -> u64 {
         self.state().last
+    }
+
+    /// The place after which every comment is remembered.
+    pub(crate) fn since(&self) -> u64 {
+        self.state().since
+    }
+
+    /// When its members had everything, as far as is known.
+    pub(crate) fn current_at(&self) -> Instant {
+        self.state().current_at
+    }
+
+    /// The store was looked at: the next look is due later.
+    pub(crate) fn looked(&self) {
+        self.state().current_at = Instant::now();
     }
 
     /// Whether nobody is in it.
@@ -221,11 +288,19 @@ impl State {
         }
     }
 
+    fn forget(&mut self, until: u64) {
+        self.waiting.retain(|number, _| *number > until);
+        self.recent.retain(|(number, _)| *number > until);
+        self.since = self.since.max(until.min(self.last));
+    }
+
     fn tell_and_remember(&mut self, number: u64, frame: Frame) {
         let message = Arc::new(Message::new(frame));
         self.deliver(Some(number), &message);
-        if self.recent.len() == REMEMBERED {
-            self.recent.pop_front();
+        if self.recent.len() == REMEMBERED
+            && let Some((oldest, _)) = self.recent.pop_front()
+        {
+            self.since = oldest;
         }
         self.recent.push_back((number, message));
     }
@@ -318,6 +393,61 @@ mod tests {
             room.offer(number, frame(number));
         }
         assert_eq!(got(&queue), ["18"]);
+    }
+
+    #[test]
+    fn d8_a_room_remembers_what_it_was_not_there_for() {
+        let room = room(10);
+        let (back, queue) = member(1, 1024);
+        assert_eq!(room.join(&back, Some(6)), Err(6));
+        room.offer(11, frame(11));
+        // 7 is deleted.
+        let older = || vec![(8, frame(8)), (9, frame(9)), (10, frame(10))];
+        room.recall(6, older(), 10);
+        room.recall(6, older(), 10);
+        room.join(&back, Some(6)).unwrap();
+        assert_eq!(got(&queue), ["8", "9", "10", "11"]);
+        room.leave(1);
+        assert_eq!(room.join(&back, Some(5)), Err(5));
+        // No more than it has room for, and then the newest.
+        let many = (1..=6).map(|number| (number, frame(number))).collect();
+        for number in 12..=258 {
+            room.offer(number, frame(number));
+        }
+        room.recall(0, many, 6);
+        assert_eq!(room.since(), 1);
+        room.join(&back, Some(1)).unwrap();
+        assert_eq!(got(&queue).len(), REMEMBERED);
+        // Something was forgotten while it was fetched: there would be a gap.
+        room.offer(259, frame(259));
+        room.offer(260, frame(260));
+        room.recall(0, vec![(1, frame(1)), (2, frame(2))], 2);
+        assert_eq!(room.since(), 3);
+    }
+
+    #[test]
+    fn d8_what_was_changed_is_not_told_as_it_was() {
+        let room = room(0);
+        let (back, queue) = member(1, 64);
+        for number in [1, 2, 3, 5] {
+            room.offer(number, frame(number));
+        }
+        room.forget(2);
+        assert_eq!(room.join(&back, Some(0)), Err(0));
+        room.recall(0, vec![(1, frame(1)), (2, "new".into())], 2);
+        room.join(&back, Some(0)).unwrap();
+        assert_eq!(got(&queue), ["1", "new", "3"]);
+        // It waits for 4, which nobody told of.
+        room.forget(5);
+        room.offer(4, frame(4));
+        room.catch_up(vec![(5, "calm".into())], 5);
+        assert_eq!(got(&queue), ["4", "calm"]);
+        let changes = room.changes();
+        room.forget_if_changed(changes);
+        assert_eq!(room.since(), 3);
+        room.forget(1);
+        room.forget_if_changed(changes);
+        assert_eq!(room.since(), 5);
     }
 
     #[test]

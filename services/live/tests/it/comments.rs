@@ -1,5 +1,6 @@
 //! Comments on a post (S0-11, S0-27, D8).
 
+use futures_util::future::join_all;
 use testkit::eventually;
 use tokio_tungstenite::{
     connect_async,
@@ -84,6 +85,43 @@ async fn d8_what_was_missed_comes_first_and_nothing_twice() {
     }
     let none = "/ws/posts/none/comments";
     assert_eq!(refused(Client::try_open(&live, none, None).await), 404);
+}
+
+#[tokio::test]
+async fn d8_many_who_come_back_together_are_told_from_one_look_at_the_store() {
+    let world = World::start();
+    let expected: Vec<String> = (1..=60).map(|number: u32| number.to_string()).collect();
+    for text in &expected {
+        world.discussions.write("p", 1, text);
+    }
+    // Another instance ended, and they all have the same 20.
+    let live = world.live(&["--look-millis=60000"]).await;
+    let path = format!("{PATH}?after=p.20");
+    let back = (0..200).map(|_| Client::open(&live, &path, None));
+    let mut clients = join_all(back).await;
+    for client in &mut clients {
+        assert_eq!(client.texts(40).await, expected[20..]);
+    }
+    // How far the discussion goes, and what is missing.
+    assert_eq!(world.discussions.reads(), 2);
+}
+
+#[tokio::test]
+async fn d8_what_was_missed_is_told_as_it_is_now() {
+    let world = World::start();
+    let live = world.live(&["--look-millis=60000"]).await;
+    let mut there = Client::open(&live, PATH, None).await;
+    for text in ["kind", "rash", "wrong"] {
+        world.discussions.tell("p", 1, text);
+    }
+    assert_eq!(there.texts(3).await, ["kind", "rash", "wrong"]);
+    world.discussions.change("p", 2, "calm");
+    world.discussions.change("p", 3, "");
+    // What is said behind it was told behind it.
+    world.discussions.tell("p", 1, "last");
+    assert_eq!(there.texts(1).await, ["last"]);
+    let mut back = Client::open(&live, &format!("{PATH}?after=0"), None).await;
+    assert_eq!(back.texts(3).await, ["kind", "calm", "last"]);
 }
 
 #[tokio::test]

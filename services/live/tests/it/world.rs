@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -39,6 +39,8 @@ use tonic::{
 #[derive(Debug, Default)]
 struct Store {
     comments: Mutex<HashMap<String, Vec<(i64, String)>>>,
+    /// How often it was asked what it has.
+    reads: AtomicUsize,
     away: AtomicBool,
     redis: String,
 }
@@ -70,14 +72,35 @@ impl Discussions {
     /// What somebody says by REST: told to all over Redis, if it is there.
     pub fn tell(&self, post_id: &str, author: i64, text: &str) -> Comment {
         let comment = self.store(post_id, author, text);
+        self.say(post_id, &comment, false);
+        comment
+    }
+
+    /// What the author of the comment at a place makes of it; an empty text deletes it.
+    pub fn change(&self, post_id: &str, number: usize, text: &str) {
+        let comment = {
+            let mut comments = self.0.comments.lock().unwrap();
+            let said = &mut comments.get_mut(post_id).unwrap()[number - 1];
+            text.clone_into(&mut said.1);
+            comment(post_id, number - 1, said)
+        };
+        self.say(post_id, &comment, true);
+    }
+
+    fn say(&self, post_id: &str, comment: &Comment, changed: bool) {
         let stored = CommentStored {
             post_id: post_id.to_owned(),
             comment: Some(comment.clone()),
             traceparent: String::new(),
+            changed,
         };
         let told = Publisher::connect(&self.0.redis);
         let _ = told.and_then(|mut redis| redis.say(COMMENTS_CHANNEL, &stored.encode_to_vec()));
-        comment
+    }
+
+    /// How often it was asked what it has.
+    pub fn reads(&self) -> usize {
+        self.0.reads.load(SeqCst)
     }
 
     fn store(&self, post_id: &str, author: i64, text: &str) -> Comment {
@@ -140,6 +163,7 @@ impl discussions_server::Discussions for Discussions {
     ) -> Result<Response<CommentsAfterResponse>, Status> {
         let asked = request.into_inner();
         self.here(&asked.post_id)?;
+        self.0.reads.fetch_add(1, SeqCst);
         let comments = self.0.comments.lock().unwrap();
         let all = comments.get(&asked.post_id).cloned().unwrap_or_default();
         let last = all.len() as u64;
