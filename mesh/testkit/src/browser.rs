@@ -21,6 +21,8 @@ use crate::eventually;
 const DRIVER: &str = "TEST_CHROMEDRIVER";
 /// What the browser may take for one step, its start included.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// How often a driver is started that ends at once.
+const STARTS: u32 = 5;
 /// What it may take to end, when it was told to.
 const ENDING: Duration = Duration::from_secs(3);
 
@@ -42,15 +44,7 @@ impl Browser {
         let driver = std::env::var(DRIVER).unwrap_or_else(|_| {
             panic!("{DRIVER} is not set: run the tests by `cargo mesh test`, which gets a browser")
         });
-        let mut process = Command::new(&driver)
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{driver}: {error}"));
-        let port = port(&mut process).await;
+        let (process, port) = listening(&driver).await;
         let client = Client::builder().timeout(PATIENCE).build();
         let mut browser = Self {
             client: client.expect("a client can be made"),
@@ -151,8 +145,29 @@ impl Drop for Browser {
     }
 }
 
-/// The port that the driver says it listens on.
-async fn port(process: &mut Child) -> u16 {
+/// A driver that listens, and on which port.
+///
+/// It lets the system choose a port of IPv4, and ends when the same port of IPv6 is taken, as happens where thousands of
+/// connections have one: the next start gets another.
+async fn listening(driver: &str) -> (Child, u16) {
+    for _ in 0..STARTS {
+        let mut process = Command::new(driver)
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{driver}: {error}"));
+        if let Some(port) = port(&mut process).await {
+            return (process, port);
+        }
+    }
+    panic!("the driver ended {STARTS} times without saying its port");
+}
+
+/// The port that the driver says it listens on; none when it ends before.
+async fn port(process: &mut Child) -> Option<u16> {
     let output = process.stdout.take().expect("the output is a pipe");
     let mut lines = BufReader::new(output).lines();
     let listens = async {
@@ -160,10 +175,10 @@ async fn port(process: &mut Child) -> u16 {
             // `Starting ChromeDriver … on port 0` comes before.
             let port = line.split("successfully on port ").nth(1);
             if let Some(port) = port.and_then(|port| port.trim_end_matches('.').parse().ok()) {
-                return port;
+                return Some(port);
             }
         }
-        panic!("the driver ended without saying its port");
+        None
     };
     let port = tokio::time::timeout(PATIENCE, listens).await;
     port.expect("the driver starts in time")

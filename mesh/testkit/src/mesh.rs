@@ -131,6 +131,14 @@ impl Mesh {
             .clone()
     }
 
+    /// A number of Prometheus, once it is there.
+    pub async fn number(&self, query: &str) -> Option<f64> {
+        let url = format!("{}/api/v1/query", self.address("prometheus"));
+        let reply = send(client().get(url).query(&[("query", query)])).await;
+        let found = &reply.expect(200)["data"]["result"][0]["value"][1];
+        found.as_str()?.parse().ok()
+    }
+
     /// A new person, registered and logged in through the ingress.
     pub async fn person(&self) -> Person {
         let username = unique("p");

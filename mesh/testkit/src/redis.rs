@@ -1,7 +1,7 @@
 //! A Redis of a test's own, to be emptied, stopped and started again.
 
 use std::{
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -76,16 +76,24 @@ impl RedisServer {
     /// # Panics
     /// When it does not answer.
     pub fn flush(&self) {
-        use std::io::{Read as _, Write as _};
+        self.order("FLUSHALL");
+    }
+
+    /// Answers nobody for a time, and does then what it was told meanwhile.
+    ///
+    /// # Panics
+    /// When it does not answer now.
+    pub fn pause(&self, time: Duration) {
+        self.order(&format!("CLIENT PAUSE {} ALL", time.as_millis()));
+    }
+
+    fn order(&self, command: &str) {
         let mut answer = [0; 5];
-        let flushed = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
-            stream.write_all(b"FLUSHALL\r\n")?;
+        let done = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
+            stream.write_all(format!("{command}\r\n").as_bytes())?;
             stream.read_exact(&mut answer)
         });
-        assert!(
-            flushed.is_ok() && &answer == b"+OK\r\n",
-            "FLUSHALL: {flushed:?}"
-        );
+        assert!(done.is_ok() && &answer == b"+OK\r\n", "{command}: {done:?}");
     }
 
     /// Ends it at once, as `kill -9` does.

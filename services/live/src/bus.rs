@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use chassis::{
-    Context,
+    Context, clock,
     redis::{self, Away, Heard, Redis},
     socket::Frame,
 };
@@ -23,6 +23,8 @@ const CHANNEL: &str = "live:rooms";
 /// Something that is said in a room.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Saying {
+    /// Another one for each: nothing is told twice.
+    pub(crate) id: String,
     pub(crate) room: RoomName,
     /// The frame that its members get.
     pub(crate) frame: String,
@@ -35,6 +37,7 @@ impl Saying {
     /// What is said now, in the current trace.
     pub(crate) fn new(room: &RoomName, frame: &Frame) -> Self {
         Self {
+            id: clock::id().simple().to_string(),
             room: room.clone(),
             frame: frame.to_string(),
             traceparent: propagation::current(),

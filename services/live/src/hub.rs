@@ -10,6 +10,7 @@ use std::{
 };
 
 use chassis::{Code, Context, Error, flight::Flights, redis::Heard, socket::Frame};
+use moka::sync::Cache;
 use prost::Message as _;
 use proto::discussions::{
     AddCommentRequest, CommentStored, CommentsAfterRequest, CommentsAfterResponse,
@@ -40,6 +41,11 @@ const TURN: Duration = Duration::from_secs(10);
 /// Places that are read before those that somebody misses: others who come back with them miss about as much.
 const ABOUT: u64 = 32;
 
+/// How late something may come back by Redis that its speaker's instance has told already, because Redis did not answer.
+const LATE: Duration = Duration::from_mins(1);
+/// Sayings that are remembered for that.
+const SAYINGS: u64 = 10_000;
+
 /// What members get to read a page before the next one comes.
 const BETWEEN_PAGES: Duration = Duration::from_millis(20);
 
@@ -54,8 +60,12 @@ pub(crate) struct Hub {
     /// Rooms that are being opened, and such that are being told what they were not there for.
     opening: Arc<Flights<RoomName, Arc<Room>>>,
     recalling: Arc<Flights<RoomName, ()>>,
+    /// Pages for those who wait for them, and such that rooms look at by themselves: who comes does not queue behind these.
     reading: Semaphore,
+    looking: Semaphore,
     look: Duration,
+    /// What was said lately in rooms that keep nothing.
+    told: Cache<String, ()>,
     context: Context,
     sockets: AtomicU64,
 }
@@ -74,6 +84,11 @@ impl Hub {
             opening: Arc::default(),
             recalling: Arc::default(),
             reading: Semaphore::new(AT_ONCE),
+            looking: Semaphore::new(AT_ONCE),
+            told: Cache::builder()
+                .max_capacity(SAYINGS)
+                .time_to_live(LATE)
+                .build(),
             look,
             context: context.clone(),
             sockets: AtomicU64::new(1),
@@ -195,12 +210,18 @@ impl Hub {
     pub(crate) async fn say(&self, room: &RoomName, frame: Frame) -> bool {
         let saying = Saying::new(room, &frame);
         let said = self.bus.say(&saying).await.is_ok();
-        if !(said && self.bus.hears())
-            && let Some(room) = self.find(room)
-        {
-            room.tell(&frame);
+        if !(said && self.bus.hears()) {
+            self.tell(&saying);
         }
         said
+    }
+
+    /// Tells those here, unless they have heard it: what Redis did not answer in time it may still tell.
+    fn tell(&self, saying: &Saying) {
+        let fresh = self.told.entry_by_ref(&saying.id).or_insert(()).is_fresh();
+        if fresh && let Some(room) = self.find(&saying.room) {
+            room.tell(&saying.frame.as_str().into());
+        }
     }
 
     /// Says something on behalf of nobody here: all or nothing.
@@ -222,14 +243,22 @@ impl Hub {
         post_id: &str,
         after: Option<u64>,
     ) -> Result<CommentsAfterResponse, Error> {
+        let turn = tokio::time::timeout(TURN, self.reading.acquire()).await;
+        let Ok(_turn) = turn else {
+            return Err(Error::unavailable("Too many ask for comments; try again"));
+        };
+        self.page(post_id, after).await
+    }
+
+    async fn page(
+        &self,
+        post_id: &str,
+        after: Option<u64>,
+    ) -> Result<CommentsAfterResponse, Error> {
         let request = CommentsAfterRequest {
             post_id: post_id.to_owned(),
             after,
             limit: PAGE,
-        };
-        let turn = tokio::time::timeout(TURN, self.reading.acquire()).await;
-        let Ok(_turn) = turn else {
-            return Err(Error::unavailable("Too many ask for comments; try again"));
         };
         self.discussions.comments_after(request).await
     }
@@ -284,12 +313,11 @@ impl Hub {
             tracing::warn!("something else speaks on the channel of rooms");
             return;
         };
-        let Some(room) = self.find(&saying.room) else {
-            return;
-        };
-        let traceparent = saying.traceparent.unwrap_or_default();
-        let _delivery = trace::delivery(&room.name, &traceparent).entered();
-        room.tell(&saying.frame.into());
+        if self.find(&saying.room).is_some() {
+            let traceparent = saying.traceparent.as_deref().unwrap_or_default();
+            let _delivery = trace::delivery(&saying.room, traceparent).entered();
+            self.tell(&saying);
+        }
     }
 
     /// Keeps a room current while somebody is in it: fetches what nobody told of. The last comment before a silence is that:
@@ -316,8 +344,9 @@ impl Hub {
 
     async fn fetch(&self, room: &Room, post_id: &str) {
         loop {
+            let _turn = self.looking.acquire().await;
             let changes = room.changes();
-            match self.comments_after(post_id, Some(room.last())).await {
+            match self.page(post_id, Some(room.last())).await {
                 Ok(page) => {
                     let (until, last) = (page.until, page.last);
                     let frames = frames(&page);

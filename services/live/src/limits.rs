@@ -133,11 +133,15 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// Two seconds' worth at first, and never more.
     pub(crate) fn new(per_second: u32) -> Self {
-        let rate = f64::from(per_second);
+        Self::holding(2 * per_second, per_second)
+    }
+
+    /// So many at first, and never more.
+    pub(crate) fn holding(full: u32, per_second: u32) -> Self {
         Self {
-            full: rate * 2.0,
-            rate,
-            left: rate * 2.0,
+            full: full.into(),
+            rate: per_second.into(),
+            left: full.into(),
             filled_at: Instant::now(),
         }
     }
@@ -194,5 +198,9 @@ mod tests {
         let given = |bucket: &mut Bucket, now| (0..9).filter(|_| bucket.take_at(now)).count();
         assert_eq!(given(&mut bucket, begin), 4);
         assert_eq!(given(&mut bucket, begin + Duration::from_secs(1)), 2);
+        let mut strikes = Bucket::holding(5, 1);
+        let begin = strikes.filled_at;
+        assert_eq!(given(&mut strikes, begin), 5);
+        assert_eq!(given(&mut strikes, begin + Duration::from_secs(3)), 3);
     }
 }

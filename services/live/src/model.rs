@@ -99,7 +99,6 @@ pub fn error(text: &str) -> Frame {
 #[derive(Debug, Deserialize)]
 pub struct Said {
     /// The words.
-    #[serde(alias = "text")]
     pub comment_text: Words,
 }
 

@@ -25,8 +25,9 @@ pub(crate) const PING: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_mins(1);
 /// Pings, pongs and other things nobody needs, a second.
 const CONTROL_FRAMES: u32 = 10;
-/// Messages beyond the limit that are still answered.
+/// Messages beyond the limit that are still answered, and how many of them a second forgives.
 const STRIKES: u32 = 100;
+const FORGIVEN: u32 = 1;
 
 const SLOW: Ending = Ending::new(1013, "You read too slowly: connect again");
 const SILENT: Ending = Ending::new(1001, "Nothing was heard from you");
@@ -88,7 +89,7 @@ pub(crate) struct Session {
     writer: Writer,
     messages: Bucket,
     control: Bucket,
-    strikes: u32,
+    strikes: Bucket,
     heard_at: Instant,
     /// The request that opened it.
     opened: Origin,
@@ -108,7 +109,7 @@ impl Session {
             },
             messages: Bucket::new(live.limits.messages_per_second),
             control: Bucket::new(CONTROL_FRAMES),
-            strikes: 0,
+            strikes: Bucket::holding(STRIKES, FORGIVEN),
             heard_at: Instant::now(),
             opened: propagation::origin(),
             _seat: seat,
@@ -119,7 +120,13 @@ impl Session {
     pub(crate) async fn run(mut self, mut line: Line, mut speech: impl Speech) {
         metrics::opened();
         let member = self.member(&line);
-        let opened = speech.open(&member, &mut line).await;
+        let (shutdown, cut) = (line.shutdown(), Arc::clone(&self.cut));
+        // Who is being told what was missed hears of the end, too.
+        let opened = tokio::select! {
+            opened = speech.open(&member, &mut line) => opened,
+            () = shutdown.cancelled() => Err(Ending::RESTART),
+            ending = cut.ended() => Err(ending),
+        };
         let ending = match opened {
             Ok(()) => self.talk(&member, &mut line, &mut speech).await,
             Err(ending) => Some(ending),
@@ -217,8 +224,7 @@ impl Session {
                 };
             }
             Received::Text(_) | Received::Binary if !self.messages.take() => {
-                self.strikes += 1;
-                if self.strikes > STRIKES {
+                if !self.strikes.take() {
                     return Err(Some(FLOOD));
                 }
                 Some(model::error("Too many messages: wait a second"))

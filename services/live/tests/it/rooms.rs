@@ -1,6 +1,10 @@
 //! Rooms of movies (S3-19 to S3-25, D22, D23) and of car models (D10).
 
+use std::time::Duration;
+
 use serde_json::json;
+use testkit::Signer;
+use tokio::time::interval;
 
 use crate::world::{Client, World};
 
@@ -74,6 +78,59 @@ async fn s3_25_a_review_reaches_its_room_and_no_other() {
         guest.say(bad).await;
         guest.error().await;
     }
+}
+
+#[tokio::test]
+async fn d23_a_guest_under_the_number_of_an_account_is_answered_alone() {
+    let world = World::start();
+    let live = world.live(&[]).await;
+    let token = live.token(7, "ada");
+    let mut ada = Client::open(&live, "/", Some(&token)).await;
+    let mut guest = Client::open(&live, "/", None).await;
+    let place = |user: &str| json!({"user_id": user, "room_id": "1"});
+    let told = |event: &str| json!({"event": "message", "data": {"message": event}});
+    ada.event("join_notification", place("7")).await;
+    ada.heard().await;
+    guest.event("join_notification", place("8")).await;
+    let joined = told("User 8 has joined the room 1");
+    assert_eq!(guest.heard().await, joined);
+    // It listens.
+    let review = json!({"user_id": "7", "room_id": "1", "review_title": "Great"});
+    ada.event("new_review", review).await;
+    let reviewed = told("User 7 added a new review: Great");
+    assert_eq!(guest.heard().await, reviewed);
+    guest.event("leave_notification", place("8")).await;
+    assert_eq!(guest.heard().await, told("User 8 has left the room 1"));
+    // The room was not told of a user who may be somebody else.
+    assert_eq!(ada.heard().await, reviewed);
+    ada.event("leave_notification", place("7")).await;
+    assert_eq!(ada.heard().await, told("User 7 has left the room 1"));
+}
+
+#[tokio::test]
+async fn d23_a_token_that_has_expired_still_reads_a_room() {
+    let world = World::start();
+    let live = world.live(&[]).await;
+    let mut claims = Signer::claims(7, "ada");
+    // Clocks may differ by five seconds.
+    claims.exp = claims.iat + 2;
+    let token = live.signer().sign(&claims);
+    let mut ada = Client::open(&live, "/", Some(&token)).await;
+    let review = json!({"user_id": "7", "room_id": "1", "review_title": "Great"});
+    let place = json!({"user_id": "7", "room_id": "1"});
+    let mut pace = interval(Duration::from_millis(200));
+    let mut answer = serde_json::Value::Null;
+    while answer != "The token has expired" {
+        pace.tick().await;
+        ada.event("join_notification", place.clone()).await;
+        assert_eq!(ada.heard().await["event"], "message");
+        ada.event("new_review", review.clone()).await;
+        answer = ada.heard().await["data"]["message"].clone();
+    }
+    ada.event("join_notification", place.clone()).await;
+    assert_eq!(ada.heard().await["event"], "message");
+    ada.event("leave_notification", place).await;
+    assert_eq!(ada.heard().await["event"], "message");
 }
 
 #[tokio::test]

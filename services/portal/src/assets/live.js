@@ -5,6 +5,8 @@ const PRESENCE_PERIOD = 5000;
 const PATIENCE = 10000;
 const FIRST_DELAY = 500;
 const LONGEST_DELAY = 15000;
+// How long what was missed may take to come, until a comment that was on its way counts as lost.
+const REPLAY = 3000;
 const DELETED = 1000;
 
 const element = (id) => document.getElementById(id);
@@ -180,7 +182,7 @@ function heard(frame) {
     }
   } else if (frame.comment_id) {
     append(frame);
-    if (sent !== null && frame.user_id === me?.id) {
+    if (frame.comment_text === sent && frame.user_id === me?.id) {
       if (element("text").value.trim() === sent) {
         element("text").value = "";
       }
@@ -201,6 +203,7 @@ function connect() {
     opened = true;
     delay = FIRST_DELAY;
     say("Live: comments show as they are written.", false);
+    awaitReplay();
     enable();
     showPresence();
   };
@@ -208,8 +211,18 @@ function connect() {
   opening.onclose = ({ code, reason }) => lost(opened, code, reason);
 }
 
+// A comment that was sent as the connection broke may be stored: then it comes back now, and must not be sent again.
+function awaitReplay() {
+  const open = sent;
+  if (open !== null) {
+    setTimeout(() => {
+      sent = sent === open ? null : sent;
+      enable();
+    }, REPLAY);
+  }
+}
+
 function lost(opened, code, reason) {
-  sent = null;
   enable();
   if (opened && code === DELETED) {
     say(reason || "The post was deleted.", true);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     ONE_AT_A_TIME, POST_OFFICE,
-    post::{Stopped, mailed, mails, settled},
+    post::{frozen_instead_of, mailed, mails, settled},
 };
 
 /// How long it is away.
@@ -29,7 +29,7 @@ async fn s4_14_notifications_is_away_for_a_minute_and_each_mail_arrives_once() {
     let created = mesh.call(Method::POST, "/item", &seller.token, &item).await;
     let id = created.expect(201)["item"]["id"].as_i64().unwrap();
     mailed(&seller, &format!("Your item is on offer: {name}"), 1).await;
-    let away = Stopped::instead_of("notifications-1").await;
+    let away = frozen_instead_of("notifications-1").await;
     // What others break from here on is nothing that buying needs.
     drop(alone);
 

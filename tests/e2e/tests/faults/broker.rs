@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::Value;
-use testkit::{Mesh, eventually, mesh, send};
+use testkit::{Mesh, eventually};
 
 use crate::{ONE_AT_A_TIME, send_signal};
 
@@ -17,14 +17,6 @@ async fn listens() -> bool {
     tokio::net::TcpStream::connect(address).await.is_ok()
 }
 
-/// A number of Prometheus, once it is there.
-async fn number(query: &str) -> Option<f64> {
-    let url = format!("{}/api/v1/query", Mesh::current().address("prometheus"));
-    let asked = mesh::client().get(url).query(&[("query", query)]);
-    let found = send(asked).await.expect(200)["data"]["result"][0]["value"][1].clone();
-    found.as_str()?.parse().ok()
-}
-
 /// Events of follows that the broker took, whether a queue wanted them or not.
 const TAKEN: &str = r#"sum({__name__=~"events_(confirmed|unrouted)_total",type="users.followed"})"#;
 
@@ -34,7 +26,7 @@ async fn d27_writes_are_accepted_while_the_broker_is_killed_and_their_events_arr
     let mesh = Mesh::current();
     let star = mesh.person().await;
     let follow = format!("/users/follow/{}", star.username);
-    let before = number(TAKEN).await.unwrap_or_default();
+    let before = mesh.number(TAKEN).await.unwrap_or_default();
 
     let pid = broker().expect("the broker runs");
     send_signal(pid, "KILL");
@@ -53,8 +45,8 @@ async fn d27_writes_are_accepted_while_the_broker_is_killed_and_their_events_arr
     let shown = mesh.get(&format!("/users/{}", star.username)).await;
     assert_eq!(shown.expect(200)["followers"], followers);
     eventually("every event is at the broker", || async {
-        let taken = number(TAKEN).await.unwrap_or_default();
-        let waiting = number(r#"sum(outbox_rows{service="users"})"#).await;
+        let taken = mesh.number(TAKEN).await.unwrap_or_default();
+        let waiting = mesh.number(r#"sum(outbox_rows{service="users"})"#).await;
         match (taken - before, waiting) {
             (more, Some(0.0)) if more >= f64::from(followers) => Ok(()),
             others => Err(format!("{others:?} of {followers}")),

@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::Value;
 use testkit::{Mesh, attempt, eventually, eventually_within, mesh, mesh::Person};
 
-use crate::{send_signal, signal};
+use crate::{Frozen, send_signal, signal};
 
 /// What a machine that is busy with all of this may take.
 pub(crate) const SETTLING: Duration = Duration::from_mins(5);
@@ -100,32 +100,18 @@ impl Drop for Away {
     }
 }
 
-/// The process that was started instead of one that was killed: it does nothing until this is
-/// dropped. Neither supervisor nor autoscaler sees a reason to start another.
-pub(crate) struct Stopped(u32);
-
-impl Stopped {
-    /// Kills an instance, and stops what comes after it before it can do anything.
-    pub(crate) async fn instead_of(instance: &str) -> Self {
-        let killed = signal(instance, "KILL");
-        let pid = eventually("another process", || async {
-            match Mesh::current().process(instance) {
-                Some(pid) if pid != killed => Ok(pid),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await;
-        send_signal(pid, "STOP");
-        Self(pid)
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        if Path::new("/proc").join(self.0.to_string()).exists() {
-            send_signal(self.0, "CONT");
+/// Kills an instance, and freezes what is started instead before it can do anything: neither supervisor nor autoscaler sees a reason to
+/// start another.
+pub(crate) async fn frozen_instead_of(instance: &str) -> Frozen {
+    let killed = signal(instance, "KILL");
+    let pid = eventually("another process", || async {
+        match Mesh::current().process(instance) {
+            Some(pid) if pid != killed => Ok(pid),
+            other => Err(format!("{other:?}")),
         }
-    }
+    })
+    .await;
+    Frozen::new(pid)
 }
 
 fn supervisor(method: &str, path: &str) -> Result<(), String> {

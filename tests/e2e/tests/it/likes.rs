@@ -257,15 +257,9 @@ async fn s2_68_answers_are_kept_in_redis() {
     let question = "sum(likes_answers_total{from=\"redis\",what=\"count\"})";
     let asked = || async {
         count(id).await;
-        let prometheus = mesh.address("prometheus");
-        let query = testkit::mesh::client().get(format!("{prometheus}/api/v1/query"));
-        let found = send(query.query(&[("query", question)])).await;
-        let value = found.expect(200)["data"]["result"][0]["value"][1].clone();
-        let answers: f64 = value
-            .as_str()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0.0);
-        (answers > 0.0).then_some(()).ok_or(found.text)
+        let answers = mesh.number(question).await;
+        let some = answers.is_some_and(|answers| answers > 0.0);
+        some.then_some(()).ok_or(format!("{answers:?}"))
     };
     eventually("answers from Redis, in the metrics", asked).await;
 }

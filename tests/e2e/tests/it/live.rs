@@ -317,4 +317,13 @@ async fn s0_16_s0_23_presence_and_gauges_know_all_instances() {
         }
     })
     .await;
+    // What `live` scales on, as Prometheus has it: other tests open some, too.
+    for (gauge, least) in [("live_sockets", 6.0), ("live_rooms", 1.0)] {
+        eventually(gauge, || async {
+            let found = mesh.number(&format!("sum({gauge})")).await;
+            let enough = found.is_some_and(|found| found >= least);
+            enough.then_some(()).ok_or(format!("{found:?}"))
+        })
+        .await;
+    }
 }

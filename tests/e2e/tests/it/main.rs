@@ -17,6 +17,7 @@ mod journeys;
 mod likes;
 mod live;
 mod live_page;
+mod live_rules;
 mod live_socketio;
 mod metrics;
 mod microblog;
