@@ -72,12 +72,11 @@ impl Store {
     /// 429 for more than ten within a minute, on all instances together.
     pub(crate) async fn insert_asked(&self, new: &NewNotification) -> Result<(), Error> {
         let transaction = self.connection.begin().await?;
-        let now = clock::now();
         // One request of a person after the other, from here to the end of the transaction: writing
         // the row locks it on Postgres, and the whole store on SQLite.
         let row = sender::ActiveModel {
             user_id: Set(new.user_id),
-            asked_at: Set(now),
+            asked_at: Set(clock::now()),
         };
         let lock = OnConflict::column(sender::Column::UserId)
             .update_column(sender::Column::AskedAt)
@@ -86,6 +85,8 @@ impl Store {
             .on_conflict(lock)
             .exec_without_returning(&transaction)
             .await?;
+        // Read under the lock: who waited for it would else be older than those who went before.
+        let now = clock::now();
         let known = notification::Entity::find_by_id(&new.id);
         if known.one(&transaction).await?.is_none() {
             within_limit(&transaction, new.user_id, now).await?;
