@@ -162,7 +162,7 @@ impl Watch<'_> {
             .or_else(|| self.unknown_instance())
             .or_else(|| self.unhealthy_service())
             .or_else(|| self.closed_upstream())
-            .or_else(|| self.unhearing_service())
+            .or_else(|| self.unhearing_instance())
             .or_else(|| self.unanswered_service())
     }
 
@@ -189,14 +189,7 @@ impl Watch<'_> {
     }
 
     fn unhealthy_service(&self) -> Option<Missing> {
-        let kinds = self.table.iter().flat_map(|(service, entry)| {
-            let kind = move |purpose: &Purpose| {
-                let wanted = purpose.instances(service, entry).len();
-                (purpose.identity(service), wanted)
-            };
-            services::purposes(entry).iter().map(kind)
-        });
-        kinds.into_iter().find_map(|(service, wanted)| {
+        self.identities().find_map(|(service, wanted)| {
             let path = format!("/v1/health/connect/{service}?passing=true");
             let healthy = self.consul.read(&path).ok();
             let found = healthy
@@ -237,22 +230,40 @@ impl Watch<'_> {
         })
     }
 
-    /// Looks for an instance that cannot check tokens yet: it would refuse whoever is signed in.
-    fn unhearing_service(&self) -> Option<Missing> {
-        let mut checks_tokens = self.descriptions.iter().filter(|service| {
-            let mut calls = service.calls.iter();
-            calls.any(|call| call.path == TOKENS)
-        });
-        checks_tokens.find_map(|service| {
-            let name = &service.name;
-            let path = format!("/v1/health/service/{name}?passing=true");
+    /// Looks for an instance that does not hear yet what it has to: of keys and logged-out tokens, without which it would refuse
+    /// whoever is signed in, or of events, which reach nobody before the queues of those are there that want them.
+    fn unhearing_instance(&self) -> Option<Missing> {
+        self.identities().find_map(|(service, _)| {
+            let path = format!("/v1/health/service/{service}?passing=true");
             let healthy = self.consul.read(&path).ok()?;
             let mut instances = healthy.as_array()?.iter().map(|entry| &entry["Service"]);
-            let deaf = instances.find(|instance| !hears_of_tokens(instance))?;
-            let id = deaf["ID"].as_str().unwrap_or(name);
-            let why = format!("{id} cannot check tokens yet: it hears nothing from users");
-            Some(missing(id, why))
+            let checks_tokens = self.checks_tokens(&service);
+            instances.find_map(|instance| {
+                let why = unheard(&metrics_of(instance), checks_tokens)?;
+                let id = instance["ID"].as_str().unwrap_or(&service);
+                Some(missing(id, format!("{id} {why}")))
+            })
         })
+    }
+
+    /// Everything that registers with Consul, and how many instances of it there are to be.
+    fn identities(&self) -> impl Iterator<Item = (String, usize)> {
+        self.table.iter().flat_map(|(service, entry)| {
+            let kind = move |purpose: &Purpose| {
+                let wanted = purpose.instances(service, entry).len();
+                (purpose.identity(service), wanted)
+            };
+            services::purposes(entry).iter().map(kind)
+        })
+    }
+
+    fn checks_tokens(&self, name: &str) -> bool {
+        let mut calls = self
+            .descriptions
+            .iter()
+            .filter(|service| service.name == name)
+            .flat_map(|service| &service.calls);
+        calls.any(|call| call.path == TOKENS)
     }
 
     fn unanswered_service(&self) -> Option<Missing> {
@@ -286,17 +297,30 @@ fn unapplied(processes: &[Process]) -> Option<Missing> {
     (!applied).then(|| missing("setup", "Consul does not have its settings"))
 }
 
-/// Returns whether an instance has its copy of keys and logged-out tokens, by its own metrics.
-fn hears_of_tokens(instance: &Value) -> bool {
+/// What an instance says of itself; nothing when it does not answer.
+fn metrics_of(instance: &Value) -> String {
     let port = instance["Meta"]["admin_port"].as_str();
     let port = port.and_then(|port| port.parse::<u16>().ok());
     let answer = port.map(|port| http::get(&Target::Port(port), "/metrics"));
-    matches!(answer, Some(Ok(metrics)) if is_connected(&metrics.text()))
+    match answer {
+        Some(Ok(metrics)) => metrics.text(),
+        _ => String::new(),
+    }
 }
 
-fn is_connected(metrics: &str) -> bool {
-    let mut lines = metrics.lines();
-    lines.any(|line| line.starts_with("tokens_stream_connected") && line.ends_with(" 1"))
+/// Returns what an instance does not hear of, by its own metrics.
+fn unheard(metrics: &str, checks_tokens: bool) -> Option<&'static str> {
+    let says = |name: &str, value: &str| {
+        let mut lines = metrics.lines();
+        // What publishes connects when there is something.
+        lines.any(|line| {
+            line.starts_with(name) && line.ends_with(value) && !line.contains(r#"role="publish""#)
+        })
+    };
+    if checks_tokens && !says("tokens_stream_connected", " 1") {
+        return Some("cannot check tokens yet: it hears nothing from users");
+    }
+    says("broker_connected", " 0").then_some("hears of no events yet: it waits for RabbitMQ")
 }
 
 /// Tells a service's answer from one that a proxy made: refused by an intention, no route, nobody there.
@@ -336,13 +360,26 @@ mod tests {
 
     #[test]
     fn only_a_stream_that_was_heard_counts() {
-        assert!(is_connected(
-            "# TYPE tokens_stream_connected gauge\ntokens_stream_connected 1\n"
-        ));
-        assert!(!is_connected("tokens_stream_connected 0\n"));
-        assert!(!is_connected(
-            "# TYPE tokens_stream_connected gauge\nother 1\n"
-        ));
+        let heard = "# TYPE tokens_stream_connected gauge\ntokens_stream_connected 1\n";
+        assert_eq!(unheard(heard, true), None);
+        for deaf in [
+            "tokens_stream_connected 0\n",
+            "# TYPE tokens_stream_connected gauge\nother 1\n",
+        ] {
+            assert!(unheard(deaf, true).is_some(), "{deaf}");
+            assert_eq!(unheard(deaf, false), None);
+        }
+    }
+
+    #[test]
+    fn every_queue_of_an_instance_is_waited_for() {
+        let link = |role: &str, up: u8| format!("broker_connected{{role=\"{role}\"}} {up}\n");
+        let publishes = link("publish", 0);
+        assert_eq!(unheard(&publishes, false), None);
+        let all = publishes + &link("orders.purchases", 1);
+        assert_eq!(unheard(&all, false), None);
+        let deaf = all + &link("orders.others", 0);
+        assert!(unheard(&deaf, false).is_some());
     }
 
     #[test]

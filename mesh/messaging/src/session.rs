@@ -68,6 +68,8 @@ pub(crate) struct Parcel {
 /// Consumes until `shutdown`, over as many links as it takes.
 pub(crate) async fn run(session: Arc<Session>, shutdown: CancellationToken) {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    // Known from the start: `cargo mesh up` and an alert wait for it.
+    metrics::connected(&session.queue, false);
     while !shutdown.is_cancelled() {
         let opened = tokio::select! {
             () = shutdown.cancelled() => break,
