@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::Frozen;
+
 /// What starting and stopping may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -79,12 +81,13 @@ impl RedisServer {
         self.order("FLUSHALL");
     }
 
-    /// Answers nobody for a time, and does then what it was told meanwhile.
+    /// Holds it still until the answer is dropped; it does then what it was told meanwhile.
     ///
     /// # Panics
-    /// When it does not answer now.
-    pub fn pause(&self, time: Duration) {
-        self.order(&format!("CLIENT PAUSE {} ALL", time.as_millis()));
+    /// When it does not run.
+    pub fn freeze(&self) -> Frozen {
+        let process = self.process.as_ref().expect("redis-server runs");
+        Frozen::new(process.id())
     }
 
     fn order(&self, command: &str) {

@@ -23,8 +23,9 @@ const CHANNEL: &str = "live:rooms";
 /// Something that is said in a room.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Saying {
-    /// Another one for each: nothing is told twice.
-    pub(crate) id: String,
+    /// Another one for each: nothing is told twice. Nothing from instances that were started before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
     pub(crate) room: RoomName,
     /// The frame that its members get.
     pub(crate) frame: String,
@@ -37,7 +38,7 @@ impl Saying {
     /// What is said now, in the current trace.
     pub(crate) fn new(room: &RoomName, frame: &Frame) -> Self {
         Self {
-            id: clock::id().simple().to_string(),
+            id: Some(clock::id().simple().to_string()),
             room: room.clone(),
             frame: frame.to_string(),
             traceparent: propagation::current(),

@@ -205,20 +205,19 @@ impl Hub {
         Ok(())
     }
 
-    /// Tells everybody in a room, in the order in which Redis has it. Without Redis, those here
-    /// are told; the answer is whether the others are too.
-    pub(crate) async fn say(&self, room: &RoomName, frame: Frame) -> bool {
+    /// Tells everybody in a room, in the order in which Redis has it. Without Redis, those here are told.
+    pub(crate) async fn say(&self, room: &RoomName, frame: Frame) {
         let saying = Saying::new(room, &frame);
         let said = self.bus.say(&saying).await.is_ok();
         if !(said && self.bus.hears()) {
             self.tell(&saying);
         }
-        said
     }
 
     /// Tells those here, unless they have heard it: what Redis did not answer in time it may still tell.
     fn tell(&self, saying: &Saying) {
-        let fresh = self.told.entry_by_ref(&saying.id).or_insert(()).is_fresh();
+        let id = saying.id.as_ref();
+        let fresh = id.is_none_or(|id| self.told.entry_by_ref(id).or_insert(()).is_fresh());
         if fresh && let Some(room) = self.find(&saying.room) {
             room.tell(&saying.frame.as_str().into());
         }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use live::Live;
 use serde_json::json;
-use testkit::Signer;
+use testkit::{Signer, TestService, eventually, redis::Publisher};
 use tokio::time::interval;
 
 use crate::world::{Client, World};
@@ -131,6 +132,60 @@ async fn d23_a_token_that_has_expired_still_reads_a_room() {
     assert_eq!(ada.heard().await["event"], "message");
     ada.event("leave_notification", place).await;
     assert_eq!(ada.heard().await["event"], "message");
+}
+
+#[tokio::test]
+async fn d10_what_a_slow_redis_brings_late_is_told_once() {
+    let world = World::start();
+    let (one, other) = (world.live(&[]).await, world.live(&[]).await);
+    let token = one.token(7, "ada");
+    let mut writer = Client::open(&one, "/ws/topics/golf", Some(&token)).await;
+    let mut fan = Client::open(&other, "/ws/topics/golf", None).await;
+    both_present(&one).await;
+    let frozen = world.redis.freeze();
+    writer.comment("during").await;
+    assert_eq!(writer.heard().await["data"]["comment_text"], "during");
+    drop(frozen);
+    assert_eq!(fan.heard().await["data"]["comment_text"], "during");
+    // The writer's instance has another connection by now, or it would tell its own alone.
+    both_present(&one).await;
+    writer.comment("after").await;
+    for client in [&mut writer, &mut fan] {
+        assert_eq!(client.heard().await["data"]["comment_text"], "after");
+    }
+}
+
+/// Waits until an instance knows by Redis of one socket on each of the two.
+async fn both_present(live: &TestService<Live>) {
+    eventually("two are there", || async {
+        let presence = live.get("/ws/presence/topics:golf").await;
+        let (all, sockets) = (&presence.json["complete"], &presence.json["sockets"]);
+        match (all.as_bool(), sockets.as_u64()) {
+            (Some(true), Some(2)) => Ok(()),
+            _ => Err(presence.text),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_older_instance_says_is_told() {
+    let world = World::start();
+    let live = world.live(&[]).await;
+    let mut fan = Client::open(&live, "/ws/topics/golf", None).await;
+    for text in ["one", "two"] {
+        let saying = json!({"room": "topics:golf", "frame": json!({"said": text}).to_string()});
+        let saying = saying.to_string();
+        eventually("it is heard", || async {
+            let mut redis = Publisher::connect(&world.redis.url()).unwrap();
+            match redis.say("live:rooms", saying.as_bytes()).unwrap() {
+                0 => Err("nobody listens".to_owned()),
+                _ => Ok(()),
+            }
+        })
+        .await;
+        assert_eq!(fan.heard().await["said"], text);
+    }
 }
 
 #[tokio::test]

@@ -2,9 +2,9 @@
 
 use reqwest::Method;
 use serde_json::Value;
-use testkit::{Mesh, eventually};
+use testkit::{Mesh, Signal, eventually};
 
-use crate::{ONE_AT_A_TIME, send_signal};
+use crate::ONE_AT_A_TIME;
 
 /// The broker's process, if it runs.
 fn broker() -> Option<u32> {
@@ -29,7 +29,7 @@ async fn d27_writes_are_accepted_while_the_broker_is_killed_and_their_events_arr
     let before = mesh.number(TAKEN).await.unwrap_or_default();
 
     let pid = broker().expect("the broker runs");
-    send_signal(pid, "KILL");
+    testkit::signal::send(pid, Signal::KILL);
     let mut followers = 0;
     loop {
         // Both are changes with events.

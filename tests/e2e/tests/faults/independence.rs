@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::Mesh;
+use testkit::{Mesh, Signal};
 
 use crate::{ONE_AT_A_TIME, back, signal};
 
@@ -18,7 +18,7 @@ async fn s0_25_users_works_while_discussions_is_killed_and_back_by_itself() {
         .await
         .expect(201)["post_id"]
         .clone();
-    let pid = signal("discussions-1", "KILL");
+    let pid = signal("discussions-1", Signal::KILL);
     let newcomer = mesh.person().await;
     let profile = mesh
         .call(Method::GET, "/api/users/me", &newcomer.token, &Value::Null)
@@ -70,7 +70,7 @@ async fn s0_25_discussions_works_while_users_is_stopped_and_d3_holds() {
     })
     .await;
     // Stopped rather than killed: a peer that hangs is the harder case, and it stays away.
-    let pid = signal("users-1", "STOP");
+    let pid = signal("users-1", Signal::STOP);
     let written = mesh
         .call(Method::POST, "/api/posts", &person.token, &body)
         .await;
@@ -78,11 +78,11 @@ async fn s0_25_discussions_works_while_users_is_stopped_and_d3_holds() {
         .call(Method::POST, "/api/posts", &gone.token, &body)
         .await;
     let listed = mesh.get("/api/posts").await;
-    signal("users-1", "CONT");
+    signal("users-1", Signal::CONT);
     written.expect(201);
     refused.problem(401);
     listed.expect(200);
-    let killed = signal("users-1", "KILL");
+    let killed = signal("users-1", Signal::KILL);
     assert_eq!(killed, pid);
     let refused = mesh
         .call(Method::POST, "/api/posts", &gone.token, &body)

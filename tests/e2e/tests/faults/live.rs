@@ -12,7 +12,7 @@ use std::{
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Mesh, eventually, eventually_within, mesh::Person};
+use testkit::{Frozen, Mesh, Signal, eventually, eventually_within, mesh::Person};
 use tokio::{
     net::TcpStream,
     sync::Semaphore,
@@ -26,7 +26,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{Frozen, ONE_AT_A_TIME, POST_OFFICE, back, signal};
+use crate::{ONE_AT_A_TIME, POST_OFFICE, back, signal};
 
 const SOCKETS: usize = 2_000;
 const ROOMS: usize = 50;
@@ -321,7 +321,7 @@ async fn s0_11_two_thousand_lists_are_the_same_after_an_instance_was_killed() {
             }
         })
         .await;
-        let killed = signal("live-1", "KILL");
+        let killed = signal("live-1", Signal::KILL);
         writing.await.expect("writers end in order");
         killed
     };

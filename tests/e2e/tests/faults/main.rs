@@ -18,10 +18,8 @@ mod socketio;
 mod telemetry;
 mod why;
 
-use std::process::Command;
-
 use reqwest::Method;
-use testkit::{Mesh, attempt, eventually};
+use testkit::{Mesh, Signal, attempt, eventually};
 use tokio::sync::Mutex;
 
 /// Held by the claim that is being tested: breaking two things at once proves neither.
@@ -31,39 +29,12 @@ pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 pub(crate) static POST_OFFICE: Mutex<()> = Mutex::const_new(());
 
 /// Sends a signal to the process of an instance of this mesh, and gives its id.
-pub(crate) fn signal(instance: &str, signal: &str) -> u32 {
+pub(crate) fn signal(instance: &str, signal: Signal) -> u32 {
     let pid = Mesh::current()
         .process(instance)
         .unwrap_or_else(|| panic!("{instance} runs"));
-    send_signal(pid, signal);
+    testkit::signal::send(pid, signal);
     pid
-}
-
-/// Sends a signal to a process of this mesh.
-pub(crate) fn send_signal(pid: u32, signal: &str) {
-    let sent = Command::new("kill")
-        .args([&format!("-{signal}"), &pid.to_string()])
-        .status();
-    assert!(sent.expect("kill can be run").success(), "{pid}");
-}
-
-/// A process that is frozen until this is dropped: it takes connections, and answers nothing.
-pub(crate) struct Frozen(u32);
-
-impl Frozen {
-    pub(crate) fn new(pid: u32) -> Self {
-        send_signal(pid, "STOP");
-        Self(pid)
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        // A second panic would hide the first.
-        let _ = Command::new("kill")
-            .args(["-CONT", &self.0.to_string()])
-            .status();
-    }
 }
 
 /// Waits until an instance runs again as another process, is ready, and its service answers `path`.

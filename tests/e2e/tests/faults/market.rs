@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 use futures_util::{StreamExt as _, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Mesh, eventually, eventually_within, mesh::Person, unique};
+use testkit::{Mesh, Signal, eventually, eventually_within, mesh::Person, unique};
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
@@ -115,7 +115,7 @@ async fn d26_200_buyers_at_once_and_a_kill_sell_each_of_50_pieces_once() {
         }
     })
     .await;
-    let pid = signal("items-1", "KILL");
+    let pid = signal("items-1", Signal::KILL);
     let told = told(buying).await;
     back("items-1", pid, &path).await;
     // Who asks once more is told the same, and buys nothing more.

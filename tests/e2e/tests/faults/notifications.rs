@@ -10,12 +10,11 @@ use messaging::{
 };
 use reqwest::Method;
 use serde_json::json;
-use testkit::{Mesh, eventually, eventually_within, mesh::Person, unique};
+use testkit::{Mesh, Signal, eventually, eventually_within, mesh::Person, unique};
 
 use crate::{
     ONE_AT_A_TIME, POST_OFFICE,
     post::{Away, SETTLING, mailed, mails, settled},
-    send_signal,
 };
 
 /// Things that are bought, and how many of them between two kills.
@@ -57,7 +56,7 @@ async fn s4_14_notifications_is_killed_while_things_are_bought_and_no_mail_is_lo
         if number % BETWEEN_KILLS == 0
             && let Some(pid) = mesh.process("notifications-1")
         {
-            send_signal(pid, "KILL");
+            testkit::signal::send(pid, Signal::KILL);
         }
         mesh.call(Method::POST, &path, &buyer.token, &json!({}))
             .await
@@ -100,7 +99,7 @@ async fn s4_14_the_mail_server_is_killed_and_mails_come_once_when_it_is_back() {
     let person = mesh.person().await;
     let to = format!("{}@example.com", unique("to"));
     let pid = mail_server().expect("the mail server runs");
-    send_signal(pid, "KILL");
+    testkit::signal::send(pid, Signal::KILL);
     let body = json!({"type": "email", "recipient": to, "message": "Hello"});
     for _ in 0..5 {
         mesh.call(Method::POST, "/notifications/send", &person.token, &body)

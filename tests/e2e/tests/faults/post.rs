@@ -8,9 +8,9 @@ use std::{
 use loopback::Target;
 use reqwest::Method;
 use serde_json::Value;
-use testkit::{Mesh, attempt, eventually, eventually_within, mesh, mesh::Person};
+use testkit::{Frozen, Mesh, Signal, attempt, eventually, eventually_within, mesh, mesh::Person};
 
-use crate::{Frozen, send_signal, signal};
+use crate::signal;
 
 /// What a machine that is busy with all of this may take.
 pub(crate) const SETTLING: Duration = Duration::from_mins(5);
@@ -68,7 +68,7 @@ impl Away {
     /// Kills it, and has the supervisor leave it so.
     pub(crate) async fn of(process: &'static str, pid: impl Fn() -> Option<u32>) -> Self {
         if let Some(pid) = pid() {
-            send_signal(pid, "KILL");
+            testkit::signal::send(pid, Signal::KILL);
         }
         let away = Self(process);
         let mut seen = None;
@@ -103,7 +103,7 @@ impl Drop for Away {
 /// Kills an instance, and freezes what is started instead before it can do anything: neither supervisor nor autoscaler sees a reason to
 /// start another.
 pub(crate) async fn frozen_instead_of(instance: &str) -> Frozen {
-    let killed = signal(instance, "KILL");
+    let killed = signal(instance, Signal::KILL);
     let pid = eventually("another process", || async {
         match Mesh::current().process(instance) {
             Some(pid) if pid != killed => Ok(pid),

@@ -307,7 +307,7 @@ async fn healthy(service: &str) -> usize {
 }
 
 #[tokio::test]
-async fn instances_follow_the_load_and_nobody_notices() {
+async fn s0_23_instances_follow_the_load_and_nobody_notices() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let mesh = Mesh::current();
     let person = mesh.person().await;

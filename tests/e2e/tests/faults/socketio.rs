@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use testkit::{Mesh, SocketIo};
+use testkit::{Mesh, Signal, SocketIo};
 
 use crate::{ONE_AT_A_TIME, back, signal};
 
@@ -37,10 +37,10 @@ async fn d23b_clients_come_back_to_another_instance_and_miss_nothing() {
         assert_eq!(comment[1]["comment_text"], "before");
     }
     // One instance goes in peace, the other does not: each client loses its connection.
-    for (instance, how) in [("live-1", "TERM"), ("live-2", "KILL")] {
+    for (instance, how) in [("live-1", Signal::TERM), ("live-2", Signal::KILL)] {
         let old = signal(instance, how);
         for round in 0..5 {
-            let text = format!("{how} {round}");
+            let text = format!("{instance} {round}");
             let comment = json!({"comment_text": text});
             mesh.call(Method::POST, &path, &ada.token, &comment)
                 .await

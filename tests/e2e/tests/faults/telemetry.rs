@@ -3,10 +3,10 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Mesh, attempt, eventually, mesh::Person, unique};
+use testkit::{Frozen, Mesh, attempt, eventually, mesh::Person, unique};
 use tokio::sync::Mutex;
 
-use crate::{Frozen, ONE_AT_A_TIME, post::Away};
+use crate::{ONE_AT_A_TIME, post::Away};
 
 /// More spans than the queues of applications and Envoys hold, of which each request has twenty.
 const ROUNDS: usize = 40;

@@ -4,9 +4,9 @@ use std::{fs, process::Command, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Mesh, Reply, eventually_within, send, unique};
+use testkit::{Frozen, Mesh, Reply, eventually_within, send, unique};
 
-use crate::{Frozen, ONE_AT_A_TIME, POST_OFFICE, post::Away};
+use crate::{ONE_AT_A_TIME, POST_OFFICE, post::Away};
 
 /// What a busy machine may take until a failure is seen everywhere.
 const SEEN: Duration = Duration::from_mins(3);
