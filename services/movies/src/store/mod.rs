@@ -3,6 +3,7 @@
 mod entity;
 mod migration;
 mod movies;
+mod queries;
 mod reviews;
 mod version;
 

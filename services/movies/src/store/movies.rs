@@ -4,17 +4,13 @@ use chassis::{Error, Page, Text, clock, sql};
 use sea_orm::{
     ActiveModelTrait as _,
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, DbBackend, EntityTrait as _, ExprTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Select,
-    sea_query::{Expr, LikeExpr, SimpleExpr},
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, Select,
+    sea_query::Expr,
 };
 use uuid::Uuid;
 
-use super::{Store, entity::movie, is_taken, version};
-use crate::model::{Folded, Movie, MovieDraft, Popularity, PosterUrl, Rating, Search};
-
-/// Shortest part of a title that an index of trigrams can find, in characters.
-const TRIGRAM: usize = 3;
+use super::{Store, entity::movie, is_taken, queries, version};
+use crate::model::{Folded, Movie, MovieDraft, Popularity, PosterUrl, Search};
 
 impl Store {
     /// Enters a movie, of one operation once; its id.
@@ -129,83 +125,17 @@ impl Store {
         search: &Search,
         page: &Page<i64>,
     ) -> Result<Vec<Movie>, Error> {
-        let mut query = movie::Entity::find().order_by_desc(movie::Column::Id);
-        if let Some(id) = page.after {
-            query = query.filter(movie::Column::Id.lt(id));
-        }
-        if let Some(part) = &search.title {
-            query = query.filter(self.title_has(part.as_str()));
-        }
-        if let Some(genre) = &search.genre {
-            query = query.filter(movie::Column::GenreKey.eq(genre.as_str()));
-        }
-        if search.min_rating > Rating::LEAST {
-            query = query.filter(movie::Column::Rating.gte(search.min_rating.hundredths()));
-        }
-        if search.max_rating < Rating::MOST {
-            query = query.filter(movie::Column::Rating.lte(search.max_rating.hundredths()));
-        }
-        if let Some(kind) = search.kind {
-            query = query.filter(movie::Column::Kind.eq(kind.as_str()));
-        }
-        self.page_of(query, page.fetch()).await
+        let backend = self.connection.get_database_backend();
+        self.movies(queries::search(backend, search, page)).await
     }
 
     /// A page of all movies: highest rating, then most reviews, then the newest (D21).
     pub(crate) async fn list_popular(&self, page: &Page<Popularity>) -> Result<Vec<Movie>, Error> {
-        let columns = [
-            movie::Column::Rating,
-            movie::Column::ReviewCount,
-            movie::Column::Id,
-        ];
-        let mut query = movie::Entity::find();
-        for column in columns {
-            query = query.order_by_desc(column);
-        }
-        if let Some((rating, reviews, id)) = page.after {
-            let last = [rating.into(), reviews.into(), id.into()].map(SimpleExpr::Value);
-            query = query.filter(Expr::tuple(columns.map(Expr::col)).lt(Expr::tuple(last)));
-        }
-        self.page_of(query, page.fetch()).await
+        self.movies(queries::popular(page)).await
     }
 
-    async fn page_of(&self, query: Select<movie::Entity>, fetch: u64) -> Result<Vec<Movie>, Error> {
-        let rows = query.limit(fetch).all(&self.connection).await?;
+    async fn movies(&self, query: Select<movie::Entity>) -> Result<Vec<Movie>, Error> {
+        let rows = query.all(&self.connection).await?;
         Ok(rows.into_iter().map(Movie::from).collect())
-    }
-
-    /// Whether a folded title has this part, in the words that the store's index understands.
-    fn title_has(&self, part: &str) -> SimpleExpr {
-        if self.connection.get_database_backend() == DbBackend::Postgres {
-            let pattern = LikeExpr::new(format!("%{}%", escaped(part))).escape('\\');
-            return Expr::col(movie::Column::TitleKey).like(pattern);
-        }
-        if part.chars().count() < TRIGRAM {
-            let (column, part) = (Expr::col(movie::Column::TitleKey), Expr::value(part));
-            return Expr::cust_with_exprs("instr(?, ?) > 0", [column, part]);
-        }
-        let phrase = format!("\"{}\"", part.replace('"', "\"\""));
-        let found = "id IN (SELECT rowid FROM movie_titles WHERE title_key MATCH ?)";
-        Expr::cust_with_values(found, [phrase])
-    }
-}
-
-/// A text that LIKE takes literally.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if matches!(letter, '%' | '_' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(letter);
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn d21_a_pattern_matches_nothing_but_itself() {
-        assert_eq!(super::escaped(r"100%_\a"), r"100\%\_\\a");
     }
 }

@@ -10,7 +10,6 @@ use sea_orm::{
     ActiveModelTrait as _,
     ActiveValue::{NotSet, Set},
     ColumnTrait as _, DatabaseTransaction, EntityTrait as _, ExprTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
     sea_query::Expr,
 };
 use uuid::Uuid;
@@ -18,7 +17,7 @@ use uuid::Uuid;
 use super::{
     Store,
     entity::{movie, review},
-    is_taken, version,
+    is_taken, queries, version,
 };
 use crate::model::{Review, ReviewDraft, ReviewTitle};
 
@@ -154,13 +153,7 @@ impl Store {
         movie_id: i64,
         page: &Page<i64>,
     ) -> Result<Vec<Review>, Error> {
-        let mut query = review::Entity::find()
-            .filter(review::Column::MovieId.eq(movie_id))
-            .order_by_desc(review::Column::Id)
-            .limit(page.fetch());
-        if let Some(id) = page.after {
-            query = query.filter(review::Column::Id.lt(id));
-        }
+        let query = queries::reviews(movie_id, page);
         let rows = query.all(&self.connection).await?;
         Ok(rows.into_iter().map(Review::from).collect())
     }
