@@ -319,6 +319,11 @@ fn application(
     for (name, value) in &entry.env {
         process = process.env(name, value);
     }
+    if mesh.name == "test" && ON_POSTGRES.contains(&service) {
+        let name = format!("{}_DATABASE_URL", service.to_uppercase());
+        let server = format!("postgres://postgres@127.0.0.1:{}", mesh.port("postgres"));
+        process = process.env(&name, format!("{server}/{service}"));
+    }
     Ok(process)
 }
 
@@ -422,6 +427,10 @@ pub fn postgres_data(mesh: &Mesh) -> PathBuf {
     name.push("-postgres");
     PathBuf::from(name)
 }
+
+/// Services that a mesh of tests keeps in Postgres, as production does (S3-28), each in a database of its name. The suites of
+/// all run on both stores.
+pub const ON_POSTGRES: &[&str] = &["users", "movies"];
 
 /// Changes when a file's content does.
 fn file_fingerprint(path: &Path) -> Result<String> {

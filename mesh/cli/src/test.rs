@@ -1,7 +1,7 @@
 //! `cargo mesh test`: every test there is, on a mesh of its own that is gone afterwards.
 
 use std::fs;
-use std::io::{BufRead, BufReader, IsTerminal};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -208,41 +208,58 @@ fn environment(mesh: &Mesh, command: &mut Command) {
     }
 }
 
-/// Makes an empty Postgres, as the user of the Debian package when this user is root: Postgres refuses to run as root.
+/// Makes a Postgres with an empty database for each service that is kept there.
 fn init_postgres(mesh: &Mesh) -> Result<()> {
     let data = compose::postgres_data(mesh);
     secrets::private_folder(&data)?;
-    let initdb = tools::postgres_folder()
-        .context("Postgres is missing: run `sudo apt-get install postgresql`")?
-        .join("initdb");
-    let arguments = [
-        "--no-sync",
-        "--auth=trust",
-        "--username=postgres",
-        "--encoding=UTF8",
-        "--no-locale",
-        "-D",
-    ];
-    let mut command = if rustix::process::geteuid().is_root() {
+    if rustix::process::geteuid().is_root() {
         let (user, group) = postgres_ids()?;
         chown(&data, Some(user), Some(group))?;
+    }
+    let folder = data.to_string_lossy();
+    let mut arguments = vec!["--no-sync", "--auth=trust", "--username=postgres"];
+    arguments.extend(["--encoding=UTF8", "--no-locale", "-D", &folder]);
+    run_postgres("initdb", &arguments, "")?;
+    // Without a server: one statement a line.
+    let databases = compose::ON_POSTGRES.iter();
+    let databases: String = databases
+        .map(|service| format!("CREATE DATABASE {service}\n"))
+        .collect();
+    run_postgres(
+        "postgres",
+        &["--single", "-D", &folder, "postgres"],
+        &databases,
+    )
+}
+
+/// Runs a program of Postgres to its end, as the user of the Debian package when this user is root: Postgres refuses to run as
+/// root.
+fn run_postgres(program: &str, arguments: &[&str], input: &str) -> Result<()> {
+    let path = tools::postgres_folder()
+        .context("Postgres is missing: run `sudo apt-get install postgresql`")?
+        .join(program);
+    let mut command = if rustix::process::geteuid().is_root() {
         let mut command = Command::new("/usr/sbin/runuser");
-        command.args(["-u", "postgres", "--"]).arg(initdb);
+        command.args(["-u", "postgres", "--"]).arg(path);
         command
     } else {
-        Command::new(initdb)
+        Command::new(path)
     };
-    let output = command
+    let mut child = command
         .args(arguments)
-        .arg(&data)
         .current_dir("/tmp")
-        .output()
-        .context("cannot run initdb")?;
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {program}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
     if !output.status.success() {
-        bail!(
-            "initdb failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{program} failed: {}", said.trim());
     }
     Ok(())
 }

@@ -26,10 +26,18 @@ impl Signer {
     pub fn new(kid: &str) -> Self {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
             .expect("randomness");
-        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).expect("a key just made is sound");
+        Self::from_pkcs8(kid, pkcs8.as_ref())
+    }
+
+    /// A key that there is already.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn from_pkcs8(kid: &str, pkcs8: &[u8]) -> Self {
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8).expect("the key is sound");
         Self {
             kid: kid.into(),
-            key: EncodingKey::from_ed_der(pkcs8.as_ref()),
+            key: EncodingKey::from_ed_der(pkcs8),
             public: pair.public_key().as_ref().to_vec(),
         }
     }

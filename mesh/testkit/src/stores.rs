@@ -1,6 +1,6 @@
 //! Stores for tests. `cargo mesh test` starts the servers and says where they are.
 
-use sea_orm::{ConnectionTrait as _, Database};
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection};
 
 use crate::unique;
 
@@ -52,9 +52,7 @@ macro_rules! on_each_store {
 pub async fn postgres() -> String {
     let server = variable(POSTGRES);
     let name = unique("test_");
-    let connection = Database::connect(format!("{server}/postgres"))
-        .await
-        .expect("Postgres answers");
+    let connection = postgres_database("postgres").await;
     connection
         .execute_unprepared(&format!("CREATE DATABASE {name}"))
         .await
@@ -64,6 +62,15 @@ pub async fn postgres() -> String {
         .await
         .expect("a connection can be closed");
     format!("{server}/{name}")
+}
+
+/// A connection to a database of the tests' Postgres by its name: `users` and `movies` are those of the services in the mesh.
+///
+/// # Panics
+/// As [`postgres`].
+pub async fn postgres_database(name: &str) -> DatabaseConnection {
+    let connecting = Database::connect(format!("{}/{name}", variable(POSTGRES)));
+    connecting.await.expect("Postgres answers")
 }
 
 /// The URL of each document store there is to test with.

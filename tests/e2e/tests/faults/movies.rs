@@ -1,4 +1,5 @@
-//! Claim (S3-29, S3-36, D28): lists of `movies` are in Redis, which can be emptied, and no answer is wrong.
+//! Claims: lists of `movies` are in Redis, which can be emptied, and no answer is wrong (S3-29, S3-36, D28); when the database
+//! is away its clients are told so (S3-04).
 
 use std::{
     io::{Read as _, Write as _},
@@ -6,8 +7,9 @@ use std::{
 };
 
 use reqwest::Method;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use serde_json::json;
-use testkit::{Mesh, eventually, unique};
+use testkit::{Mesh, eventually, stores, unique};
 
 use crate::ONE_AT_A_TIME;
 
@@ -87,4 +89,48 @@ async fn s3_29_s3_36_the_cache_is_redis_and_may_be_flushed() {
             assert_eq!(&after.json, before, "{path}");
         }
     }
+}
+
+/// Lets nobody into the database of `movies`, or everybody again.
+async fn open_database(server: &DatabaseConnection, open: bool) {
+    let mut orders = vec![format!("ALTER DATABASE movies ALLOW_CONNECTIONS {open}")];
+    if !open {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'movies'";
+        orders.push(end.to_owned());
+    }
+    for order in orders {
+        server.execute_unprepared(&order).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn s3_04_the_status_says_that_the_database_is_away() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let mesh = Mesh::current();
+    let server = stores::postgres_database("postgres").await;
+    let path = "/api/movies/status";
+    mesh.get(path).await.expect(200);
+    open_database(&server, false).await;
+    let told = eventually("it is told", || async {
+        match mesh.get(path).await {
+            reply if reply.status == 200 => Err(reply.text),
+            reply => Ok(reply),
+        }
+    })
+    .await;
+    let list = mesh.get("/api/movies?limit=1").await;
+    open_database(&server, true).await;
+    let status = told.expect(500);
+    assert_eq!(
+        (&status["status"], &status["database"]),
+        (&json!("ERROR"), &json!("Not connected"))
+    );
+    assert!(!status["error"].as_str().unwrap().is_empty());
+    list.problem(503);
+    eventually("it is back", || async {
+        let reply = mesh.get(path).await;
+        (reply.status == 200).then_some(()).ok_or(reply.text)
+    })
+    .await;
+    mesh.get("/api/movies?limit=1").await.expect(200);
 }

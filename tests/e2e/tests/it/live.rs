@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Mesh, eventually, mesh::Person};
+use testkit::{Mesh, SocketIo, eventually, mesh::Person};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
@@ -241,42 +241,28 @@ async fn d22_a_review_made_by_rest_reaches_the_room_of_its_movie() {
         "title": "Live", "description": "A movie", "rating": 7.5, "genre": "Drama",
         "poster_url": "https://example.com/p.jpg", "release_date": "2020-01-01",
     });
-    let reply = mesh
+    let entered = mesh
         .call(Method::POST, "/api/movies", &ada.token, &movie)
         .await;
-    reply.expect(201);
-    let found = mesh.get("/api/movies?limit=200").await;
-    let movies = found.expect(200).as_array().unwrap().clone();
-    let id = reply.json["id"]
-        .as_i64()
-        .or_else(|| reply.json["movie"]["id"].as_i64());
-    let id = id.unwrap_or_else(|| {
-        movies
-            .iter()
-            .filter_map(|movie| movie["id"].as_i64())
-            .max()
-            .unwrap()
-    });
-    let mut socket = open("/", &[]).await.unwrap();
+    let id = &entered.expect(201)["id"];
     let place = json!({"user_id": "guest", "room_id": id.to_string()});
-    say(
-        &mut socket,
-        json!({"event": "join_notification", "data": place}),
-    )
-    .await;
+    let mut socket = open("/", &[]).await.unwrap();
+    let join = json!({"event": "join_notification", "data": place});
+    say(&mut socket, join).await;
     heard(&mut socket).await;
+    let mut io = SocketIo::open(mesh.address("ingress"), &json!({}));
+    io.emit("join_notification", place).await;
+    io.until("message").await;
     let review = json!({"title": "Great", "body": "Really", "rating": 9});
-    mesh.call(
-        Method::POST,
-        &format!("/api/movies/{id}/reviews"),
-        &ada.token,
-        &review,
-    )
-    .await
-    .expect(201);
-    let told = heard(&mut socket).await;
-    assert_eq!(told["event"], "new_review");
-    assert_eq!(told["data"]["review_title"], "Great");
+    let path = format!("/api/movies/{id}/reviews");
+    let written = mesh.call(Method::POST, &path, &ada.token, &review).await;
+    written.expect(201);
+    let told = io.until("new_review").await;
+    assert_eq!(told[1]["review_title"], "Great");
+    // The plain socket heard the other one join.
+    heard(&mut socket).await;
+    let frame = json!({"event": "new_review", "data": told[1]});
+    assert_eq!(heard(&mut socket).await, frame);
 }
 
 #[tokio::test]

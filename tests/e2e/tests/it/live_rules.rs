@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{SinkExt as _, StreamExt as _, future::join_all};
 use reqwest::Method;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde_json::{Value, json};
-use testkit::{Mesh, eventually, mesh::Person};
+use testkit::{Mesh, Signer, eventually, mesh::Person, stores};
+use tokio::time::interval;
 use tokio_tungstenite::tungstenite::{
     Error, Message,
     protocol::frame::{
@@ -133,6 +135,109 @@ async fn d8_a_user_has_so_many_sockets_and_no_more() {
     assert!(sockets.len() >= PER_USER);
     // Others are not in want of them.
     open(&path, &[]).await.unwrap();
+}
+
+/// Signs as `users` does.
+async fn signer() -> Signer {
+    let users = stores::postgres_database("users").await;
+    let newest = "SELECT kid, pkcs8 FROM signing_keys ORDER BY generation DESC LIMIT 1";
+    let newest = Statement::from_string(DbBackend::Postgres, newest);
+    let key = users.query_one_raw(newest).await.unwrap().unwrap();
+    let kid: String = key.try_get_by_index(0).unwrap();
+    let pkcs8: Vec<u8> = key.try_get_by_index(1).unwrap();
+    Signer::from_pkcs8(&kid, &pkcs8)
+}
+
+#[tokio::test]
+async fn d8_a_token_that_expires_ends_what_its_writer_may() {
+    let ada = Mesh::current().person().await;
+    let path = format!("/ws/posts/{}/comments", post(&ada, "Zoe").await);
+    let signer = signer().await;
+    let mut claims = Signer::claims(ada.id, &ada.username);
+    // Clocks may differ by five seconds.
+    claims.exp = claims.iat + 2;
+    let short = [("authorization", format!("Bearer {}", signer.sign(&claims)))];
+    let mut socket = open(&path, &short).await.unwrap();
+    let mut written = Vec::new();
+    let mut pace = interval(Duration::from_millis(500));
+    let last = loop {
+        pace.tick().await;
+        say(&mut socket, json!({"comment_text": "in time"})).await;
+        let frame = heard(&mut socket).await;
+        match frame["comment_text"].as_str() {
+            Some(text) => written.push(text.to_owned()),
+            None => break frame,
+        }
+    };
+    assert!(!written.is_empty());
+    assert_eq!(last["data"]["message"], "The token has expired");
+    // It listens on, and nobody else is refused.
+    let mut fresh = open(&path, &bearer(&ada)).await.unwrap();
+    say(&mut fresh, json!({"comment_text": "after"})).await;
+    assert_eq!(texts(&mut socket, 1).await, ["after"]);
+    // Who comes with it now is not let in.
+    match open(&path, &short).await {
+        Err(Error::Http(response)) => assert_eq!(response.status(), 401),
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+}
+
+#[tokio::test]
+async fn d8_a_slow_reader_is_cut_off_and_told_and_others_feel_nothing() {
+    let mesh = Mesh::current();
+    let ada = mesh.person().await;
+    let id = post(&ada, "Zoe").await;
+    let path = format!("/ws/posts/{id}/comments");
+    let mut slow = open(&path, &[]).await.unwrap();
+    let mut good = open(&path, &[]).await.unwrap();
+    present(&id, 2).await;
+    // Four bytes a character: much more than kernels and proxies keep for somebody who does not read.
+    let text = "\u{1f699}".repeat(2_000);
+    let comment = json!({"comment_text": text});
+    let comments = format!("/api/posts/{id}/comments");
+    for round in 1.. {
+        assert!(round <= 100, "it is not cut off");
+        // Whoever says nothing for long is cut off for that.
+        slow.send(Message::Pong("".into())).await.unwrap();
+        let write = || async {
+            let reply = mesh.call(Method::POST, &comments, &ada.token, &comment);
+            reply.await.expect(201);
+        };
+        let writing = join_all((0..50).map(|_| write()));
+        let (_, heard) = tokio::join!(writing, texts(&mut good, 50));
+        assert!(heard.iter().all(|heard| *heard == text), "{round}");
+        let reply = mesh.get(&format!("/ws/presence/posts:{id}")).await;
+        let presence = reply.expect(200);
+        if presence["complete"] == true && presence["sockets"] == 1 {
+            break;
+        }
+    }
+    let farewell = loop {
+        let next = tokio::time::timeout(testkit::PATIENCE, slow.next());
+        match next.await.expect("it ends").unwrap().unwrap() {
+            Message::Close(farewell) => break farewell.unwrap(),
+            Message::Text(_) | Message::Ping(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(u16::from(farewell.code), 1013, "{}", farewell.reason);
+    assert!(farewell.reason.contains("slowly"), "{}", farewell.reason);
+    let last = json!({"comment_text": "the last"});
+    let reply = mesh.call(Method::POST, &comments, &ada.token, &last);
+    reply.await.expect(201);
+    assert_eq!(texts(&mut good, 1).await, ["the last"]);
+}
+
+/// Waits until a post has so many sockets.
+async fn present(id: &str, sockets: u64) {
+    eventually("they are present", || async {
+        let reply = Mesh::current()
+            .get(&format!("/ws/presence/posts:{id}"))
+            .await;
+        let there = reply.json["sockets"] == sockets;
+        there.then_some(()).ok_or(reply.text)
+    })
+    .await;
 }
 
 /// Somebody's socket on movies, in a room.

@@ -1,11 +1,12 @@
 //! Claim: every row of the contracts that `movies` answers holds through the ingress.
 
 use reqwest::Method;
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 use serde_json::{Value, json};
 use testkit::{
     Mesh, Reply, eventually,
     mesh::{PASSWORD, Person},
-    unique,
+    stores, unique,
 };
 
 fn movie(title: &str) -> Value {
@@ -324,6 +325,40 @@ async fn s3_26_the_author_of_a_review_is_a_user() {
         (&json!(anna.username), &json!(anna.email))
     );
     assert!(!profile.text.contains("password"));
+}
+
+#[tokio::test]
+async fn s3_28_profiles_movies_and_reviews_are_in_postgres() {
+    let anna = Mesh::current().person().await;
+    let path = entered(&anna, &movie("Kept")).await;
+    reviewed(&anna, &path, 9).await;
+    let movie = id(&path);
+    let (movies, users) = (
+        stores::postgres_database("movies").await,
+        stores::postgres_database("users").await,
+    );
+    for (database, query, kept) in [
+        (
+            &movies,
+            format!("SELECT title FROM movies WHERE id = {movie}"),
+            "Kept",
+        ),
+        (
+            &movies,
+            format!("SELECT title FROM reviews WHERE movie_id = {movie} AND rating = 900"),
+            "Loud",
+        ),
+        (
+            &users,
+            format!("SELECT email FROM users WHERE id = {}", anna.id),
+            &anna.email,
+        ),
+    ] {
+        let statement = Statement::from_string(DbBackend::Postgres, &query);
+        let row = database.query_one_raw(statement).await.unwrap();
+        let row = row.unwrap_or_else(|| panic!("nothing: {query}"));
+        assert_eq!(row.try_get_by_index::<String>(0).unwrap(), kept);
+    }
 }
 
 #[tokio::test]

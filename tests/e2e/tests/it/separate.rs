@@ -18,12 +18,18 @@ const RELATIONAL: [&str; 7] = [
     "users",
 ];
 
-/// The databases that the process of an instance has open.
+/// The databases that the process of an instance has: files that are open, or those of a server that it was given.
 fn databases(pid: u32) -> Vec<String> {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
     let files = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
     let files = files.filter(|file| file.extension().is_some_and(|kind| kind == "db"));
     let mut databases: Vec<String> = files.map(|file| file.display().to_string()).collect();
+    let variables = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+    let variables = variables
+        .split('\0')
+        .filter_map(|pair| pair.split_once('='));
+    let urls = variables.filter(|(name, _)| name.ends_with("_DATABASE_URL"));
+    databases.extend(urls.map(|(_, url)| url.to_owned()));
     databases.sort();
     databases.dedup();
     databases
