@@ -33,8 +33,8 @@ const ROOMS: usize = 50;
 /// Each room's writer says something so often at most: 200 messages a second together.
 const PACE: Duration = Duration::from_millis(250);
 /// What each writer says before and after an instance is killed.
-const BEFORE: usize = 16;
-const AFTER: usize = 24;
+const BEFORE: usize = 24;
+const AFTER: usize = 40;
 /// Handshakes on their way at once.
 const AT_ONCE: usize = 64;
 /// What an answer may take before a client tries again.
@@ -119,8 +119,7 @@ impl Listener {
 
     /// Listens until it is stopped, and comes back whenever it is cut off.
     async fn listen(self: Arc<Self>, turns: Arc<Semaphore>) {
-        let mut pause = interval(Duration::from_millis(200));
-        pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pause = pause();
         loop {
             pause.tick().await;
             let Some(mut socket) = self.connect(&turns).await else {
@@ -147,14 +146,14 @@ impl Listener {
     }
 
     /// Says things at the pace until `number` more are taken, listening meanwhile: a machine that is busy with something else
-    /// refuses some. Nobody says the next thing before the last is answered, or such a machine would refuse all.
+    /// refuses some. Nobody says the next thing before the last is answered, or such a machine would refuse all; who had to wait
+    /// makes up for it.
     async fn write(self: Arc<Self>, number: usize, turns: Arc<Semaphore>) {
-        let mut pace = interval(PACE);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut pace, mut pause) = (interval(PACE), pause());
         let until = self.taken() + number;
         while self.taken() < until {
+            pause.tick().await;
             let Some(mut socket) = self.connect(&turns).await else {
-                pace.tick().await;
                 continue;
             };
             let lost = self.open();
@@ -174,10 +173,7 @@ impl Listener {
                 Some(Ok(message)) => self.take(message),
                 _ => false,
             },
-            _ = pace.tick() => {
-                if self.open() > lost {
-                    return true;
-                }
+            _ = pace.tick(), if self.open() <= lost => {
                 let number = self.said.fetch_add(1, SeqCst);
                 let text = json!({"comment_text": number.to_string()}).to_string();
                 socket.send(Message::Text(text.into())).await.is_ok()
@@ -194,6 +190,13 @@ impl Listener {
             && self.take(message)
         {}
     }
+}
+
+/// What a good client waits at least before it connects again.
+fn pause() -> Interval {
+    let mut pause = interval(Duration::from_millis(200));
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pause
 }
 
 /// The comments on a post as they are stored, oldest first.
