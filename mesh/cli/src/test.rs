@@ -221,10 +221,8 @@ fn init_postgres(mesh: &Mesh) -> Result<()> {
     arguments.extend(["--encoding=UTF8", "--no-locale", "-D", &folder]);
     run_postgres("initdb", &arguments, "")?;
     // Without a server: one statement a line.
-    let databases = compose::ON_POSTGRES.iter();
-    let databases: String = databases
-        .map(|service| format!("CREATE DATABASE {service}\n"))
-        .collect();
+    let databases = compose::ON_POSTGRES.join("\nCREATE DATABASE ");
+    let databases = format!("CREATE DATABASE {databases}\n");
     run_postgres(
         "postgres",
         &["--single", "-D", &folder, "postgres"],

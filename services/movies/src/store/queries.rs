@@ -141,7 +141,7 @@ mod tests {
         ];
         let mut plans = Vec::new();
         for (name, query) in asked {
-            let query = format!("{explain} {}", query.to_string());
+            let query = format!("{explain} {query}");
             let rows = database.query_all_raw(Statement::from_string(backend, query));
             let column = if backend == DbBackend::Postgres { 0 } else { 3 };
             let lines = rows.await.unwrap().into_iter();
