@@ -1,5 +1,6 @@
 //! Writes the settings of every program of a mesh, and the file that tells process-compose what to run.
 
+pub mod postgres;
 mod rabbitmq;
 mod telemetry;
 
@@ -319,10 +320,9 @@ fn application(
     for (name, value) in &entry.env {
         process = process.env(name, value);
     }
-    if mesh.name == "test" && ON_POSTGRES.contains(&service) {
+    if mesh.name == "test" && postgres::SERVICES.contains(&service) {
         let name = format!("{}_DATABASE_URL", service.to_uppercase());
-        let server = format!("postgres://postgres@127.0.0.1:{}", mesh.port("postgres"));
-        process = process.env(&name, format!("{server}/{service}"));
+        process = process.env(&name, format!("{}/{service}", postgres::url(mesh)));
     }
     Ok(process)
 }
@@ -384,53 +384,15 @@ fn suite_stores(mesh: &Mesh) -> Result<Vec<(String, Process)>> {
         program,
         &["-listen", &listen("suite_sqlite"), "-dir", &folder],
     );
-    let url = format!("postgres://postgres@{}/postgres", listen("postgres"));
+    let url = format!("{}/postgres", postgres::url(mesh));
     let on_postgres = ["-listen", &listen("suite_postgres"), "-postgres", &url];
     let on_postgres = Process::new(program, &on_postgres).after("postgres", STARTED);
     Ok(vec![
-        ("postgres".to_owned(), postgres(mesh)?),
+        ("postgres".to_owned(), postgres::process(mesh)?),
         ("suite-sqlite".to_owned(), sqlite),
         ("suite-postgres".to_owned(), on_postgres),
     ])
 }
-
-/// A throw-away Postgres for store suites. It refuses to run as root, so root runs it as the user of the Debian package.
-fn postgres(mesh: &Mesh) -> Result<Process> {
-    let arguments = [
-        "-D".to_owned(),
-        postgres_data(mesh).to_string_lossy().into_owned(),
-        "-c".to_owned(),
-        "listen_addresses=127.0.0.1".to_owned(),
-        "-c".to_owned(),
-        format!("port={}", mesh.port("postgres")),
-        "-c".to_owned(),
-        "unix_socket_directories=".to_owned(),
-        "-c".to_owned(),
-        "fsync=off".to_owned(),
-        "-c".to_owned(),
-        "max_connections=200".to_owned(),
-    ];
-    let program = mesh.program("postgres")?.to_string_lossy().into_owned();
-    let mut command: Vec<String> = Vec::new();
-    if rustix::process::geteuid().is_root() {
-        command.extend(["/usr/sbin/runuser", "-u", "postgres", "--"].map(str::to_owned));
-    }
-    command.push(program);
-    command.extend(arguments);
-    let rest: Vec<_> = command[1..].iter().map(String::as_str).collect();
-    Ok(Process::new(Path::new(&command[0]), &rest))
-}
-
-/// Returns where the throw-away Postgres has its files: outside the private state folder, which its user may not enter.
-pub fn postgres_data(mesh: &Mesh) -> PathBuf {
-    let mut name = mesh.run.clone().into_os_string();
-    name.push("-postgres");
-    PathBuf::from(name)
-}
-
-/// Services that a mesh of tests keeps in Postgres, as production does (S3-28), each in a database of its name. The suites of
-/// all run on both stores.
-pub const ON_POSTGRES: &[&str] = &["users", "movies"];
 
 /// Changes when a file's content does.
 fn file_fingerprint(path: &Path) -> Result<String> {

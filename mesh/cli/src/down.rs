@@ -60,7 +60,7 @@ pub fn stop(mesh: &Mesh) -> Result<usize> {
 
 /// Removes what a stopped mesh has on disk.
 pub fn remove(mesh: &Mesh) -> Result<()> {
-    let _ = fs::remove_dir_all(compose::postgres_data(mesh));
+    let _ = fs::remove_dir_all(compose::postgres::data(mesh));
     fs::remove_dir_all(&mesh.state)
         .with_context(|| format!("cannot remove {}", mesh.state.display()))
 }

@@ -310,17 +310,17 @@ fn metrics_of(instance: &Value) -> String {
 
 /// Returns what an instance does not hear of, by its own metrics.
 fn unheard(metrics: &str, checks_tokens: bool) -> Option<&'static str> {
-    let says = |name: &str, value: &str| {
-        let mut lines = metrics.lines();
-        // What publishes connects when there is something.
-        lines.any(|line| {
-            line.starts_with(name) && line.ends_with(value) && !line.contains(r#"role="publish""#)
-        })
-    };
-    if checks_tokens && !says("tokens_stream_connected", " 1") {
+    let mut lines = metrics.lines();
+    let hears = |line: &str| line.starts_with("tokens_stream_connected") && line.ends_with(" 1");
+    if checks_tokens && !lines.any(hears) {
         return Some("cannot check tokens yet: it hears nothing from users");
     }
-    says("broker_connected", " 0").then_some("hears of no events yet: it waits for RabbitMQ")
+    // What publishes connects when there is something.
+    let mut queues = metrics
+        .lines()
+        .filter(|line| line.starts_with("broker_connected") && !line.contains(r#"role="publish""#));
+    let deaf = queues.any(|line| line.ends_with(" 0"));
+    deaf.then_some("hears of no events yet: it waits for RabbitMQ")
 }
 
 /// Tells a service's answer from one that a proxy made: refused by an intention, no route, nobody there.

@@ -1,8 +1,7 @@
 //! `cargo mesh test`: every test there is, on a mesh of its own that is gone afterwards.
 
 use std::fs;
-use std::io::{BufRead, BufReader, IsTerminal, Write};
-use std::os::unix::fs::chown;
+use std::io::{BufRead, BufReader, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -14,10 +13,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::compose::postgres;
 use crate::mesh::Mesh;
 use crate::progress::Step;
 use crate::ready::{INTERRUPTED, stop_when_interrupted};
-use crate::{compose, down, ports, processes, ready, secrets, services, tools, up};
+use crate::{down, ports, processes, ready, secrets, services, tools, up};
 
 /// What is tested.
 #[derive(Args)]
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 /// Ends what is left of a run that was killed, and its data.
 fn clean(mesh: &Mesh) -> Result<()> {
     processes::end(&mesh.state, Duration::from_secs(5))?;
-    let _ = fs::remove_dir_all(compose::postgres_data(mesh));
+    let _ = fs::remove_dir_all(postgres::data(mesh));
     down::remove(mesh)?;
     secrets::private_folder(&mesh.state)
 }
@@ -92,7 +92,7 @@ fn tested(mesh: &Mesh, arguments: &[String]) -> Result<Counts> {
         bail!("the tests do not build: fix what the compiler says above");
     }
     step.done();
-    init_postgres(mesh)?;
+    postgres::init(mesh)?;
     stop_when_interrupted()?;
     up::start(mesh)?;
     ready::wait(mesh, &descriptions)?;
@@ -182,7 +182,6 @@ fn environment(mesh: &Mesh, command: &mut Command) {
     let port = |name: &str| mesh.port(name);
     let documents = |name: &str| format!("mongodb://127.0.0.1:{}/", port(name));
     let backends = [documents("suite_sqlite"), documents("suite_postgres")].join(",");
-    let postgres = format!("postgres://postgres@127.0.0.1:{}", port("postgres"));
     let redis = format!("redis://:{password}@127.0.0.1:{}/0", port("redis"));
     if let Ok(driver) = mesh.program("chromedriver") {
         command.env("TEST_CHROMEDRIVER", driver);
@@ -198,7 +197,7 @@ fn environment(mesh: &Mesh, command: &mut Command) {
             command.env(variable, folder);
         }
     }
-    command.env("TEST_POSTGRES_URL", postgres);
+    command.env("TEST_POSTGRES_URL", postgres::url(mesh));
     command.env("TEST_DOCUMENTS_URLS", backends);
     command.env("TEST_REDIS_URL", redis);
     let broker = mesh.broker(&format!("127.0.0.1:{}", port("rabbitmq")));
@@ -206,73 +205,6 @@ fn environment(mesh: &Mesh, command: &mut Command) {
     if std::io::stdout().is_terminal() {
         command.env("CARGO_TERM_COLOR", "always");
     }
-}
-
-/// Makes a Postgres with an empty database for each service that is kept there.
-fn init_postgres(mesh: &Mesh) -> Result<()> {
-    let data = compose::postgres_data(mesh);
-    secrets::private_folder(&data)?;
-    if rustix::process::geteuid().is_root() {
-        let (user, group) = postgres_ids()?;
-        chown(&data, Some(user), Some(group))?;
-    }
-    let folder = data.to_string_lossy();
-    let mut arguments = vec!["--no-sync", "--auth=trust", "--username=postgres"];
-    arguments.extend(["--encoding=UTF8", "--no-locale", "-D", &folder]);
-    run_postgres("initdb", &arguments, "")?;
-    // Without a server: one statement a line.
-    let databases = compose::ON_POSTGRES.join("\nCREATE DATABASE ");
-    let databases = format!("CREATE DATABASE {databases}\n");
-    run_postgres(
-        "postgres",
-        &["--single", "-D", &folder, "postgres"],
-        &databases,
-    )
-}
-
-/// Runs a program of Postgres to its end, as the user of the Debian package when this user is root: Postgres refuses to run as
-/// root.
-fn run_postgres(program: &str, arguments: &[&str], input: &str) -> Result<()> {
-    let path = tools::postgres_folder()
-        .context("Postgres is missing: run `sudo apt-get install postgresql`")?
-        .join(program);
-    let mut command = if rustix::process::geteuid().is_root() {
-        let mut command = Command::new("/usr/sbin/runuser");
-        command.args(["-u", "postgres", "--"]).arg(path);
-        command
-    } else {
-        Command::new(path)
-    };
-    let mut child = command
-        .args(arguments)
-        .current_dir("/tmp")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run {program}"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{program} failed: {}", said.trim());
-    }
-    Ok(())
-}
-
-fn postgres_ids() -> Result<(u32, u32)> {
-    let users = fs::read_to_string("/etc/passwd")?;
-    let line = users
-        .lines()
-        .find(|line| line.starts_with("postgres:"))
-        .context("there is no user postgres")?;
-    let fields: Vec<_> = line.split(':').collect();
-    Ok((
-        fields.get(2).unwrap_or(&"").parse()?,
-        fields.get(3).unwrap_or(&"").parse()?,
-    ))
 }
 
 fn wait_for_suite_stores(mesh: &Mesh) -> Result<()> {

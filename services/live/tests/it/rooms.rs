@@ -169,7 +169,7 @@ async fn both_present(live: &TestService<Live>) {
 }
 
 #[tokio::test]
-async fn what_an_older_instance_says_is_told() {
+async fn d10_what_an_older_instance_says_is_told() {
     let world = World::start();
     let live = world.live(&[]).await;
     let mut fan = Client::open(&live, "/ws/topics/golf", None).await;

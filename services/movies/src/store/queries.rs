@@ -171,6 +171,7 @@ mod tests {
             );
         }
     }
+
     /// Thousands of movies, and five reviews of each that has any.
     const MANY: &[&str] = &[
         "INSERT INTO movies (title, title_key, description, rating, genre, genre_key, poster_url, release_date, kind, \

@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Mesh, Signal};
+use testkit::{Frozen, Mesh, Signal};
 
 use crate::{ONE_AT_A_TIME, back, signal};
 
@@ -70,7 +70,8 @@ async fn s0_25_discussions_works_while_users_is_stopped_and_d3_holds() {
     })
     .await;
     // Stopped rather than killed: a peer that hangs is the harder case, and it stays away.
-    let pid = signal("users-1", Signal::STOP);
+    let pid = mesh.process("users-1").expect("users-1 runs");
+    let frozen = Frozen::new(pid);
     let written = mesh
         .call(Method::POST, "/api/posts", &person.token, &body)
         .await;
@@ -78,7 +79,7 @@ async fn s0_25_discussions_works_while_users_is_stopped_and_d3_holds() {
         .call(Method::POST, "/api/posts", &gone.token, &body)
         .await;
     let listed = mesh.get("/api/posts").await;
-    signal("users-1", Signal::CONT);
+    drop(frozen);
     written.expect(201);
     refused.problem(401);
     listed.expect(200);
