@@ -7,7 +7,6 @@ pub mod numbers;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use mongodb::{
     Client,
     bson::{Document, doc},
@@ -40,9 +39,20 @@ pub async fn connect(context: &Context, url: &str, name: &str) -> anyhow::Result
         .await
 }
 
+/// Reads a URL; the driver's own refusal says back what it took for a host or a port, which may be a password.
+async fn parse(url: &str) -> anyhow::Result<ClientOptions> {
+    let refused = |error: mongodb::error::Error| match *error.kind {
+        ErrorKind::InvalidArgument { .. } => {
+            anyhow::anyhow!("MONGODB_URL must be mongodb://user:password@host/, percent-encoded")
+        }
+        _ => anyhow::Error::new(error).context("MONGODB_URL"),
+    };
+    ClientOptions::parse(url).await.map_err(refused)
+}
+
 async fn open(context: &Context, url: &str, name: &str) -> anyhow::Result<Database> {
     let url = context.dns.resolve_url(url).await?;
-    let mut options = ClientOptions::parse(&url).await.context("MONGODB_URL")?;
+    let mut options = parse(&url).await?;
     options.app_name = Some(context.instance.clone());
     options.server_selection_timeout = Some(SELECTION_TIMEOUT);
     options.connect_timeout = Some(SELECTION_TIMEOUT);
@@ -108,6 +118,23 @@ impl From<mongodb::error::Error> for Error {
             Self::unavailable("The store does not answer; try again").caused_by(error)
         } else {
             Self::internal(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[tokio::test]
+    async fn a_url_that_is_none_is_refused_without_its_password() {
+        for bad in [
+            "mongodb://u:canary/x@127.0.0.1/",
+            "mongodb://u:canary@canary@127.0.0.1/",
+            "canary",
+        ] {
+            let refused = parse(bad).await.unwrap_err();
+            assert!(!format!("{refused:#}").contains("canary"), "{refused:#}");
         }
     }
 }

@@ -196,11 +196,7 @@ impl Error {
         // What the caller is told is in the trace too, whatever the status.
         tracing::Span::current().record("error.message", self.message.as_str());
         if self.code.status().is_server_error() {
-            let cause = self
-                .source
-                .as_ref()
-                .map(|source| format!("{source:#}"))
-                .unwrap_or_default();
+            let cause = self.source.as_ref().map(cause).unwrap_or_default();
             tracing::error!(code = ?self.code, cause, "{}", self.message.to_lowercase());
         }
     }
@@ -230,6 +226,38 @@ impl Error {
         headers.extend(self.headers);
         response
     }
+}
+
+/// An error and what caused it, in one line, without what could not be read: serde says a value that does not fit
+/// back, be it a password, and so does whoever passes its words on.
+pub fn cause(error: &anyhow::Error) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let unread = cause.is::<serde_json::Error>() || is_unread_document(cause);
+        if unread {
+            told.push("it does not fit the type that it is read as".to_owned());
+            break;
+        }
+        told.push(cause.to_string());
+    }
+    told.join(": ")
+}
+
+#[cfg(feature = "documents")]
+fn is_unread_document(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use mongodb::error::{Error, ErrorKind};
+    cause.is::<mongodb::bson::error::Error>()
+        || cause.downcast_ref::<Error>().is_some_and(|error| {
+            matches!(
+                *error.kind,
+                ErrorKind::BsonDeserialization(_) | ErrorKind::Bson(_)
+            )
+        })
+}
+
+#[cfg(not(feature = "documents"))]
+fn is_unread_document(_: &(dyn std::error::Error + 'static)) -> bool {
+    false
 }
 
 impl fmt::Display for Error {
@@ -287,6 +315,20 @@ mod tests {
         let document: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(document["status"], 500);
         assert_eq!(document["message"], document["detail"]);
+    }
+
+    #[test]
+    fn the_log_says_why_and_never_what_could_not_be_read() {
+        let unread = serde_json::from_str::<u8>("\"canary\"").unwrap_err();
+        assert!(unread.to_string().contains("canary"));
+        let error = anyhow::Error::new(unread).context("a page of somebody");
+        let told = cause(&error);
+        assert_eq!(
+            told,
+            "a page of somebody: it does not fit the type that it is read as"
+        );
+        let plain = anyhow::anyhow!("refused").context("no connection");
+        assert_eq!(cause(&plain), "no connection: refused");
     }
 
     #[test]

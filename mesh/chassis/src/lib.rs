@@ -5,6 +5,7 @@
 //! the ingress routes, the intentions, spans and metrics.
 
 mod accept;
+mod address;
 mod admin;
 mod announce;
 mod answer;
@@ -19,6 +20,7 @@ pub mod flight;
 mod follow;
 mod front;
 mod health;
+pub mod json;
 mod money;
 mod objective;
 mod openapi;
@@ -44,9 +46,10 @@ mod text;
 pub mod token;
 mod upstream;
 
+pub use address::is_mailable;
 pub use answer::Answer;
 pub use app::{App, main};
-pub use error::{Code, Error};
+pub use error::{Code, Error, cause};
 pub use money::Money;
 pub use objective::Objective;
 pub use operation::{Operations, Repeatable};

@@ -2,11 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error as _, Visitor},
-    ser::Error as _,
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Visitor, ser::Error as _};
 use serde_json::value::RawValue;
 use utoipa::{
     PartialSchema, ToSchema,
@@ -94,9 +90,7 @@ impl Visitor<'_> for Amount {
 
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_any(Amount)
-            .map_err(D::Error::custom)
+        deserializer.deserialize_any(Amount)
     }
 }
 

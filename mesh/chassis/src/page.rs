@@ -97,6 +97,8 @@ impl<K: Serialize + DeserializeOwned> Page<K> {
     fn next_url(&self, request: &Request, next: &K) -> Result<String, Error> {
         let mut query: Vec<(String, String)> = request
             .query_pairs()
+            // What the route knows nothing of stays out of the answer: it may be a token in the wrong place.
+            .filter(|(name, _)| request.declared.contains(&name.as_str()))
             .filter(|(name, _)| name != "cursor" && name != "limit")
             .collect();
         query.push(("limit".into(), self.limit.to_string()));

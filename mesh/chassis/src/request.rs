@@ -4,14 +4,10 @@ use std::{net::IpAddr, str::FromStr};
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use serde::{
-    Serialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
-
+use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{Error, Identity, Page, accept, socket::Upgrade};
+use crate::{Error, Identity, Page, accept, json, socket::Upgrade};
 
 /// A request whose route is found and whose token, if it has one, is verified.
 #[derive(Debug, Clone)]
@@ -19,6 +15,8 @@ pub struct Request {
     pub(crate) path: String,
     pub(crate) params: Vec<(&'static str, String)>,
     pub(crate) query: String,
+    /// The parameters that the route says it has.
+    pub(crate) declared: Vec<&'static str>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) identity: Option<Identity>,
@@ -129,34 +127,18 @@ impl Request {
                 "The body must be JSON, with content type application/json",
             ));
         }
-        // Serde would take an array for a struct, member by member in their order.
-        if self.body.trim_ascii_start().first() == Some(&b'[') && self.is_json() {
-            return Err(Error::unacceptable("The body must be a JSON object"));
-        }
-        serde_json::from_slice(&self.body).map_err(|error| {
-            // Some values of a wrong type (an array for an enum) are reported as bad syntax.
-            if error.is_data() || self.is_json() {
-                Error::unacceptable(format!("The body does not fit: {error}"))
-            } else {
-                Error::malformed(format!("The body is not valid JSON: {error}"))
-            }
-        })
+        json::from_slice(&self.body).map_err(|misfit| misfit.in_body())
     }
 
     /// The body as JSON or as a form, or else the query (existing S2 clients log in so, D17).
     pub(crate) fn json_form_or_query<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let bad = |_| Error::unacceptable("A field is missing or is not of its type");
         if self.has_content_type(|kind| kind == "application/x-www-form-urlencoded") {
-            serde_urlencoded::from_bytes(&self.body).map_err(bad)
+            json::from_pairs(&self.body).map_err(|misfit| misfit.in_body())
         } else if self.body.is_empty() && !self.query.is_empty() {
-            serde_urlencoded::from_str(&self.query).map_err(bad)
+            json::from_pairs(self.query.as_bytes()).map_err(|misfit| misfit.in_body())
         } else {
             self.json()
         }
-    }
-
-    fn is_json(&self) -> bool {
-        serde_json::from_slice::<IgnoredAny>(&self.body).is_ok()
     }
 
     fn has_content_type(&self, accepts: impl Fn(&str) -> bool) -> bool {

@@ -43,12 +43,12 @@ impl<S: Service> Rest<S> {
         let rest = Arc::new(self);
         let fallback = {
             let rest = Arc::clone(&rest);
-            let request = warp::method().and(parts()).and(warp::body::stream());
-            request.then(move |method, (path, headers, ..): Parts, body| {
+            let request = parts().and(warp::body::stream());
+            request.then(move |(path, headers, ..): Parts, body| {
                 let rest = Arc::clone(&rest);
                 async move {
                     body::discard(&headers, pin!(body)).await;
-                    rest.unmatched(&method, path.as_str())
+                    rest.unmatched(path.as_str())
                 }
             })
         };
@@ -62,7 +62,7 @@ impl<S: Service> Rest<S> {
     }
 
     /// 405 with `Allow` for a path that exists, else 404.
-    fn unmatched(&self, method: &Method, path: &str) -> Response {
+    fn unmatched(&self, path: &str) -> Response {
         let mut methods: Vec<&str> = self
             .routes
             .iter()
@@ -77,7 +77,10 @@ impl<S: Service> Rest<S> {
             methods.push("HEAD");
         }
         methods.dedup();
-        let message = format!("{method} is not possible here; {} is", methods.join(", "));
+        let message = format!(
+            "This method is not possible here; {} is",
+            methods.join(", ")
+        );
         let error = Error::new(Code::MethodNotAllowed, message);
         let allow =
             HeaderValue::try_from(methods.join(", ")).unwrap_or(HeaderValue::from_static("GET"));
@@ -102,6 +105,7 @@ impl<S: Service> Rest<S> {
             path: path.as_str().to_owned(),
             params: params(route, &values),
             query,
+            declared: route.query.iter().map(|(name, _)| *name).collect(),
             headers,
             body: Bytes::new(),
             identity: None,

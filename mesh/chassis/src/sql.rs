@@ -90,6 +90,7 @@ async fn open<M: MigratorTrait>(
             context.data_file(default_file)?.display()
         ),
     };
+    known(&url)?;
     let patience = Duration::from_millis(context.settings.sql_timeout_millis);
     let mut connection = Database::connect(options(&url, patience)).await?;
     M::up(&connection, None)
@@ -100,6 +101,16 @@ async fn open<M: MigratorTrait>(
     });
     context.spawn(watch_pool(connection.clone()));
     Ok(connection)
+}
+
+/// Refuses what SeaORM would refuse by saying the URL, and the password in it, back.
+fn known(url: &str) -> anyhow::Result<()> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    anyhow::ensure!(
+        ["sqlite", "postgres", "postgresql"].contains(&scheme),
+        "the URL of the relational store must begin with sqlite: or postgres:"
+    );
+    Ok(())
 }
 
 fn options(url: &str, patience: Duration) -> ConnectOptions {
@@ -177,6 +188,15 @@ pub async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransactio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_of_another_store_is_refused_without_its_password() {
+        let refused = known("mysql://u:canary@h/x").unwrap_err().to_string();
+        assert!(!refused.contains("canary"), "{refused}");
+        for good in ["sqlite://x?mode=rwc", "postgres://u:p@h/x"] {
+            known(good).unwrap();
+        }
+    }
 
     fn server(host: Option<&str>) -> Server {
         Server {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chassis::{
     Code, Error,
+    json::{self, Misfit},
     socket::{Ending, Frame},
 };
 
@@ -66,13 +67,14 @@ fn gone(error: &Error) -> Ending {
 
 /// Reads what a client says.
 pub(crate) fn said(text: &str) -> Result<Said, Error> {
-    serde_json::from_str(text).map_err(|error| unfit(&error))
+    json::from_str(text).map_err(|misfit| unfit(&misfit))
 }
 
 /// What is wrong with what a client says.
-pub(crate) fn unfit(error: &serde_json::Error) -> Error {
+pub(crate) fn unfit(misfit: &Misfit) -> Error {
+    let place = misfit.of("the frame");
     Error::unacceptable(format!(
-        "A frame must be {{\"comment_text\":\"…\"}}: {error}"
+        "A frame must be {{\"comment_text\":\"…\"}}: {place}"
     ))
 }
 

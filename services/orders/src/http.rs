@@ -137,7 +137,7 @@ impl Orders {
         let id = wanted.product_id;
         let product = self.products.get(GetRequest { id }).await;
         let product = product.map_err(|error| match error.code() {
-            Code::NotFound => Error::unacceptable(format!("There is no product {id}")),
+            Code::NotFound => Error::unacceptable("There is no product of this `product_id`"),
             _ => error,
         })?;
         let price = Money::from_cents(product.price_cents);

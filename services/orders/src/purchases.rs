@@ -25,7 +25,7 @@ pub(crate) fn consumer(store: &Store) -> Consumer {
 fn order(event: Received<ItemBought>) -> Result<Order, Failure> {
     let bought = event.data;
     let total = Money::from_cents(bought.total_cents)
-        .ok_or_else(|| Failure::reject(format!("no such amount: {}", bought.total_cents)))?;
+        .ok_or_else(|| Failure::reject("`data.total_cents` must be an amount of money"))?;
     let at = DateTime::parse_from_rfc3339(&bought.bought_at);
     Ok(Order {
         id: bought.order_id,

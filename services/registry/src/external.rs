@@ -80,8 +80,9 @@ impl Externals {
         let view = self.catalog.view();
         let known = view.snapshot.ok_or_else(directory::unknown)?;
         if directory::is_taken(&known, name.as_str()) {
-            let message = format!("`{name}` is a part of the mesh: choose another name");
-            return Err(Error::conflict(message));
+            return Err(Error::conflict(
+                "`service_name` is that of a part of the mesh: choose another one",
+            ));
         }
         let alone = self.registering.lock().await;
         let all = self.consul.leases(PREFIX).await.map_err(away)?;

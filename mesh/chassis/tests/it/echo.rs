@@ -34,7 +34,9 @@ impl Service for Echo {
             Route::post("/echo", echo).auth(Auth::None),
             Route::post("/private", echo),
             Route::get("/slow", slow),
-            Route::get("/numbers", numbers).paged(),
+            Route::get("/numbers", numbers)
+                .paged()
+                .query("other", "Nothing"),
             Route::get("/things/{name}", thing),
         ]
     }

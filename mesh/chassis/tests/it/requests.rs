@@ -43,7 +43,8 @@ async fn d4_a_token_is_asked_for_before_the_body_is_read() {
 #[tokio::test]
 async fn d7_pages_link_to_the_next_until_there_is_none() {
     let service = TestService::<Echo>::start(&[]).await;
-    let (mut path, mut seen) = ("/numbers?limit=2&other=a%20b".to_owned(), Vec::new());
+    let first = "/numbers?limit=2&other=a%20b&access_token=canary".to_owned();
+    let (mut path, mut seen) = (first, Vec::new());
     while !path.is_empty() {
         let reply = service.get(&path).await;
         seen.extend(
@@ -55,6 +56,7 @@ async fn d7_pages_link_to_the_next_until_there_is_none() {
                 .map(|number| number.as_i64().unwrap()),
         );
         let link = reply.header("link").to_owned();
+        assert!(!link.contains("canary"), "it is no parameter: {link}");
         assert!(
             link.is_empty() || (link.contains("other=a") && link.ends_with("rel=\"next\"")),
             "{link}"
@@ -122,6 +124,24 @@ async fn a_service_without_grpc_says_so_in_grpc() {
         .header("content-type", "application/grpc");
     let reply = send(request.body("")).await;
     assert_eq!((reply.status, reply.header("grpc-status")), (200, "12"));
+}
+
+#[tokio::test]
+async fn an_error_says_what_belongs_there_and_never_what_was_sent() {
+    let service = TestService::<Echo>::start(&[]).await;
+    for (body, expected) in [
+        (json!({"text": 8_123_456}), "`text` must be a text"),
+        (json!({"text": {"canary": 1}}), "`text` must be a text"),
+        (json!({"canary": "x"}), "`text` is missing"),
+        (json!("canary"), "The body must be an object"),
+    ] {
+        let refused = service.call(Method::POST, "/echo", "", &body).await;
+        assert_eq!(refused.problem(422), expected);
+    }
+    let canary = Method::from_bytes(b"CANARY").unwrap();
+    let refused = send(service.request(canary, "/echo")).await;
+    let told = refused.problem(405);
+    assert_eq!(told, "This method is not possible here; POST is");
 }
 
 #[tokio::test]

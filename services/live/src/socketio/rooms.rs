@@ -3,10 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chassis::{
-    Error,
+    Error, json,
     socket::{Ending, Frame},
 };
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
@@ -124,7 +123,7 @@ impl Rooms {
             None => self.talks.values().next(),
         };
         let talk = talk.ok_or_else(not_there)?;
-        let said = Said::deserialize(data).map_err(|error| comments::unfit(&error))?;
+        let said = json::from_value::<Said>(data).map_err(|misfit| comments::unfit(&misfit))?;
         match talk {
             Talk::Comments(comments) => comments.write(writer, said).await,
             Talk::Topic(topic) => topic.write(writer, said).await,

@@ -62,7 +62,10 @@ async fn d14_bad_orders_are_told_apart(store: Sql) {
     }
     shop.order(7, lamp, &json!(2)).await.problem(422);
     let missing = shop.order(7, 999_999, &json!(1)).await;
-    assert_eq!(missing.problem(422), "There is no product 999999");
+    assert_eq!(
+        missing.problem(422),
+        "There is no product of this `product_id`"
+    );
     shop.post(7, &json!({"quantity": 1})).await.problem(422);
     assert_eq!(shop.get(7, "/orders/").await.expect(200), &json!([]));
 }

@@ -1,0 +1,391 @@
+//! From a [`Tree`] to a type of ours.
+
+use serde::{
+    Deserialize,
+    de::{
+        DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IgnoredAny,
+        MapAccess, SeqAccess, VariantAccess, Visitor, value::StrDeserializer,
+    },
+};
+use serde_json::Value;
+
+use super::{
+    misfit::{LIST, Misfit, NULL, NUMBER, OBJECT, Step, TEXT, TRUTH, WHOLE, one_of},
+    tree::Tree,
+};
+
+/// Reads JSON that somebody sent.
+///
+/// # Errors
+/// What does not fit, and where.
+pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Misfit> {
+    let tree = serde_json::from_slice(bytes).map_err(|_| unread(bytes))?;
+    T::deserialize(Reader::of(tree))
+}
+
+/// What is wrong with bytes of which there is no tree.
+fn unread(bytes: &[u8]) -> Misfit {
+    match serde_json::from_slice::<IgnoredAny>(bytes) {
+        Ok(_) => Misfit::needed("JSON of few levels, with numbers and characters that exist"),
+        Err(_) => Misfit::syntax(),
+    }
+}
+
+/// The same of a text.
+///
+/// # Errors
+/// As [`from_slice`].
+pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Misfit> {
+    from_slice(text.as_bytes())
+}
+
+/// The same of JSON whose type was not known when it was read.
+///
+/// # Errors
+/// As [`from_slice`].
+pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
+    T::deserialize(Reader::of(value.into()))
+}
+
+/// Reads the fields of a form or a query; a number or a truth there is spelled.
+pub(crate) fn from_pairs<T: DeserializeOwned>(text: &[u8]) -> Result<T, Misfit> {
+    let pairs: Vec<(String, String)> =
+        serde_urlencoded::from_bytes(text).map_err(|_| Misfit::needed("a form"))?;
+    let spelled = |(name, value)| (name, Tree::Spelled(value));
+    let members = pairs.into_iter().map(spelled).collect();
+    T::deserialize(Reader::of(Tree::Object(members)))
+}
+
+/// Hands a tree to a type. Each step away from the root is noted on an error's way back.
+struct Reader {
+    tree: Tree,
+    /// The members that the type knows; others may not be named.
+    known: &'static [&'static str],
+}
+
+impl Reader {
+    fn of(tree: Tree) -> Self {
+        Self { tree, known: &[] }
+    }
+
+    fn number<'de, V: Visitor<'de>>(self, what: &str, visitor: V) -> Result<V::Value, Misfit> {
+        let wrong = || Misfit::needed(what.to_owned());
+        let number = match self.tree {
+            Tree::Number(number) => number,
+            Tree::Spelled(text) => text.parse().map_err(|_| wrong())?,
+            _ => return Err(wrong()),
+        };
+        let read = if let Some(number) = number.as_u64() {
+            visitor.visit_u64(number)
+        } else if let Some(number) = number.as_i64() {
+            visitor.visit_i64(number)
+        } else {
+            visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN))
+        };
+        read.map_err(|error: Misfit| error.instead(what))
+    }
+
+    fn list<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.tree {
+            Tree::List(items) => visitor.visit_seq(Items {
+                number: 0,
+                items: items.into_iter(),
+            }),
+            _ => Err(Misfit::needed(LIST)),
+        }
+    }
+
+    fn object<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.tree {
+            Tree::Object(members) => visitor.visit_map(Members {
+                known: self.known,
+                members: members.into_iter(),
+                next: None,
+            }),
+            _ => Err(Misfit::needed(OBJECT)),
+        }
+    }
+
+    fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.tree {
+            Tree::Text(text) | Tree::Spelled(text) => visitor.visit_string(text),
+            _ => Err(Misfit::needed(TEXT)),
+        }
+    }
+}
+
+/// Methods that read a number which has to fit.
+macro_rules! numbers {
+    ($($method:ident: $what:expr;)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+            self.number($what, visitor)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Reader {
+    type Error = Misfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.tree {
+            Tree::Null => visitor.visit_unit(),
+            Tree::Truth(truth) => visitor.visit_bool(truth),
+            Tree::Text(text) | Tree::Spelled(text) => visitor.visit_string(text),
+            Tree::List(_) => self.list(visitor),
+            Tree::Object(_) => self.object(visitor),
+            Tree::Number(number) => {
+                if let Some(number) = number.as_u64() {
+                    visitor.visit_u64(number)
+                } else if let Some(number) = number.as_i64() {
+                    visitor.visit_i64(number)
+                } else {
+                    visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN))
+                }
+            }
+        }
+    }
+
+    numbers! {
+        deserialize_i8: "a whole number from -128 to 127";
+        deserialize_i16: "a whole number from -32768 to 32767";
+        deserialize_i32: "a whole number from -2147483648 to 2147483647";
+        deserialize_i64: WHOLE;
+        deserialize_i128: WHOLE;
+        deserialize_u8: "a whole number from 0 to 255";
+        deserialize_u16: "a whole number from 0 to 65535";
+        deserialize_u32: "a whole number from 0 to 4294967295";
+        deserialize_u64: "a whole number from 0";
+        deserialize_u128: "a whole number from 0";
+        deserialize_f32: NUMBER;
+        deserialize_f64: NUMBER;
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match &self.tree {
+            Tree::Truth(truth) => visitor.visit_bool(*truth),
+            Tree::Spelled(text) => match text.parse() {
+                Ok(truth) => visitor.visit_bool(truth),
+                Err(_) => Err(Misfit::needed(TRUTH)),
+            },
+            _ => Err(Misfit::needed(TRUTH)),
+        }
+    }
+
+    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.text(visitor)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.text(visitor)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.text(visitor)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.text(visitor)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.text(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.tree {
+            Tree::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.tree {
+            Tree::Null => visitor.visit_unit(),
+            _ => Err(Misfit::needed(NULL)),
+        }
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        self.deserialize_unit(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.list(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        match &self.tree {
+            Tree::List(items) if items.len() == length => self.list(visitor),
+            _ => Err(Misfit::needed(format!("a list of {length}"))),
+        }
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        self.deserialize_tuple(length, visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.object(visitor)
+    }
+
+    /// A list is no object here, whatever its items: serde would take them in the order of the members.
+    fn deserialize_struct<V: Visitor<'de>>(
+        mut self,
+        _: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        self.known = known;
+        self.object(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        let wrong = || Misfit::needed(one_of(variants));
+        let (name, content) = match self.tree {
+            Tree::Text(name) | Tree::Spelled(name) => (name, None),
+            Tree::Object(members) if members.len() == 1 => {
+                let (name, content) = members.into_iter().next().ok_or_else(wrong)?;
+                (name, Some(content))
+            }
+            _ => return Err(wrong()),
+        };
+        visitor.visit_enum(Variant { name, content })
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.text(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_unit()
+    }
+}
+
+struct Items {
+    number: usize,
+    items: std::vec::IntoIter<Tree>,
+}
+
+impl<'de> SeqAccess<'de> for Items {
+    type Error = Misfit;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Misfit> {
+        let Some(tree) = self.items.next() else {
+            return Ok(None);
+        };
+        let step = Step::Item(self.number);
+        self.number += 1;
+        let item = seed.deserialize(Reader::of(tree));
+        item.map(Some).map_err(|error| error.within(step))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.len())
+    }
+}
+
+struct Members {
+    known: &'static [&'static str],
+    members: std::vec::IntoIter<(String, Tree)>,
+    next: Option<(Step, Tree)>,
+}
+
+impl<'de> MapAccess<'de> for Members {
+    type Error = Misfit;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Misfit> {
+        let Some((name, tree)) = self.members.next() else {
+            return Ok(None);
+        };
+        let known = self.known.iter().find(|known| **known == name);
+        let step = known.map_or(Step::SomeMember, |known| Step::Member(known));
+        self.next = Some((step, tree));
+        seed.deserialize(StrDeserializer::new(&name)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
+        let next = self.next.take();
+        let (step, tree) = next.ok_or_else(|| Misfit::custom("a value without its name"))?;
+        let value = seed.deserialize(Reader::of(tree));
+        value.map_err(|error| error.within(step))
+    }
+}
+
+struct Variant {
+    name: String,
+    content: Option<Tree>,
+}
+
+impl<'de> EnumAccess<'de> for Variant {
+    type Error = Misfit;
+    type Variant = Content;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content), Misfit> {
+        let variant = seed.deserialize(StrDeserializer::new(&self.name))?;
+        Ok((variant, Content(self.content)))
+    }
+}
+
+struct Content(Option<Tree>);
+
+impl Content {
+    fn reader(self) -> Reader {
+        Reader::of(self.0.unwrap_or(Tree::Null))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Content {
+    type Error = Misfit;
+
+    fn unit_variant(self) -> Result<(), Misfit> {
+        <()>::deserialize(self.reader())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Misfit> {
+        seed.deserialize(self.reader())
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Misfit> {
+        self.reader().deserialize_tuple(length, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        self.reader().deserialize_struct("", known, visitor)
+    }
+}

@@ -1,0 +1,232 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{from_pairs, from_slice, from_value};
+use crate::{Money, Text};
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "only how it is read matters")]
+struct Person {
+    name: Text<1, 5>,
+    age: Option<u8>,
+    email: Option<String>,
+    admin: Option<bool>,
+    share: Option<f64>,
+    born: Option<i64>,
+    price: Option<Money>,
+    kind: Option<Kind>,
+    profile: Option<Profile>,
+    options: Option<Vec<String>>,
+    place: Option<(f64, f64)>,
+    seen: Option<chrono::DateTime<chrono::Utc>>,
+    free: Option<BTreeMap<String, u32>>,
+    either: Option<Either>,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "only how it is read matters")]
+struct Profile {
+    bio: Vec<Bio>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Bio;
+
+impl TryFrom<String> for Bio {
+    type Error = &'static str;
+
+    fn try_from(_: String) -> Result<Self, Self::Error> {
+        Err("bio must be short")
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Movie,
+    Show,
+    Both,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only how it is read matters")]
+enum Either {
+    Number(i64),
+    Truth(bool),
+}
+
+fn told(body: &Value) -> String {
+    let misfit = from_slice::<Person>(body.to_string().as_bytes());
+    misfit.unwrap_err().of("The body")
+}
+
+#[test]
+fn a_misfit_names_the_member_and_what_belongs_there() {
+    for (body, expected) in [
+        (json!("canary"), "The body must be an object"),
+        (json!(["canary"]), "The body must be an object"),
+        (json!({}), "`name` is missing"),
+        (json!({"name": 7}), "`name` must be a text"),
+        (json!({"name": null}), "`name` must be a text"),
+        (
+            json!({"name": "canary"}),
+            "`name`: a text of 1 to 5 characters is needed, this one has 6",
+        ),
+        (
+            json!({"name": "x", "age": 300}),
+            "`age` must be a whole number from 0 to 255",
+        ),
+        (
+            json!({"name": "x", "age": "canary"}),
+            "`age` must be a whole number from 0 to 255",
+        ),
+        (
+            json!({"name": "x", "born": 1.5}),
+            "`born` must be a whole number",
+        ),
+        (
+            json!({"name": "x", "share": "canary"}),
+            "`share` must be a number",
+        ),
+        (
+            json!({"name": "x", "admin": "canary"}),
+            "`admin` must be true or false",
+        ),
+        (
+            json!({"name": "x", "price": "canary"}),
+            "`price` must be an amount of money as a number",
+        ),
+        (
+            json!({"name": "x", "price": -1}),
+            "`price`: an amount of money is from 0 to 999999999.99",
+        ),
+        (
+            json!({"name": "x", "kind": "canary"}),
+            "`kind` must be `movie`, `show` or `both`",
+        ),
+        (
+            json!({"name": "x", "kind": ["canary"]}),
+            "`kind` must be `movie`, `show` or `both`",
+        ),
+        (
+            json!({"name": "x", "profile": "canary"}),
+            "`profile` must be an object",
+        ),
+        (
+            json!({"name": "x", "profile": {}}),
+            "`profile.bio` is missing",
+        ),
+        (
+            json!({"name": "x", "profile": {"bio": [{"canary": 1}]}}),
+            "`profile.bio[0]` must be a text",
+        ),
+        (
+            json!({"name": "x", "options": ["a", "b", 17]}),
+            "`options[2]` must be a text",
+        ),
+        (
+            json!({"name": "x", "options": "canary"}),
+            "`options` must be a list",
+        ),
+        (
+            json!({"name": "x", "place": [1]}),
+            "`place` must be a list of 2",
+        ),
+        (
+            json!({"name": "x", "free": {"canary": "canary"}}),
+            "`free.*` must be a whole number from 0 to 4294967295",
+        ),
+        (
+            json!({"name": "x", "either": "canary"}),
+            "`either` must be of another kind",
+        ),
+    ] {
+        assert_eq!(told(&body), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_rule_that_names_its_member_does_not_name_it_twice() {
+    let profile = told(&json!({"name": "x", "profile": {"bio": ["canary"]}}));
+    assert_eq!(profile, "`profile.bio[0]`: bio must be short");
+    #[derive(Debug, Deserialize)]
+    struct Flat {
+        #[expect(dead_code, reason = "it is never read")]
+        bio: Bio,
+    }
+    let flat = from_value::<Flat>(&json!({"bio": "canary"})).unwrap_err();
+    assert_eq!(flat.of("The body"), "`bio` must be short");
+}
+
+#[test]
+fn what_is_no_json_is_told_without_a_place() {
+    for bad in [
+        "",
+        "canary",
+        "{\"name\": canary}",
+        "{\"name\":\"x\"",
+        "\u{feff}{}",
+    ] {
+        let misfit = from_slice::<Person>(bad.as_bytes()).unwrap_err();
+        assert!(misfit.is_syntax());
+        assert_eq!(misfit.of("The body"), "The body is not valid JSON");
+    }
+    let twice = from_slice::<Person>(br#"{"name":"canary","name":"x"}"#).unwrap_err();
+    assert!(!twice.of("The body").contains("canary"));
+}
+
+#[test]
+fn json_that_no_program_can_hold_is_no_broken_json() {
+    let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+    for odd in ["1e999", r#"{"name":"\ud800"}"#, &deep] {
+        let misfit = from_slice::<Person>(odd.as_bytes()).unwrap_err();
+        assert!(!misfit.is_syntax(), "{odd}");
+        let told = misfit.of("The body");
+        assert!(
+            told.starts_with("The body must be JSON of few levels"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_date_is_explained_without_it() {
+    let told = told(&json!({"name": "x", "seen": "canary"}));
+    assert!(
+        told.starts_with("`seen`") && !told.contains("canary"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_member_that_is_there_twice_is_refused_and_others_do_not_matter() {
+    let twice = from_slice::<Profile>(br#"{"bio":[],"bio":[]}"#).unwrap_err();
+    assert_eq!(twice.of("The body"), "`bio` is there twice");
+    let others = from_slice::<Profile>(br#"{"bio":[],"canary":1,"canary":2}"#);
+    others.unwrap();
+}
+
+#[test]
+fn a_form_spells_numbers_and_truths() {
+    let person = from_pairs::<Person>(b"name=Ada&age=7&admin=true&kind=movie").unwrap();
+    assert!(matches!(
+        (person.age, person.admin, person.kind),
+        (Some(7), Some(true), Some(Kind::Movie))
+    ));
+    for (form, expected) in [
+        (
+            "name=Ada&age=canary",
+            "`age` must be a whole number from 0 to 255",
+        ),
+        ("name=Ada&admin=canary", "`admin` must be true or false"),
+        ("name=Ada&name=canary", "`name` is there twice"),
+        ("canary", "`name` is missing"),
+    ] {
+        let misfit = from_pairs::<Person>(form.as_bytes()).unwrap_err();
+        assert_eq!(misfit.of("The body"), expected, "{form}");
+    }
+}
