@@ -147,6 +147,11 @@ fn failed(error: &reqwest::Error) -> Error {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
+        // What does not fit would be said back.
+        if cause.is::<serde_json::Error>() {
+            text += ": it is not JSON of the shape that is known";
+            break;
+        }
         text = format!("{text}: {cause}");
         source = cause.source();
     }

@@ -105,7 +105,9 @@ impl Remote {
         let url = url.trim().trim_end_matches('/').to_owned();
         let parsed = url.parse::<reqwest::Url>().ok();
         if !parsed.is_some_and(|url| matches!(url.scheme(), "http" | "https")) {
-            return Err(Error::Other(format!("`{url}` is no URL of a registry")));
+            return Err(Error::Other(
+                "REGISTRY_URL is no URL of a registry".to_owned(),
+            ));
         }
         let http = reqwest::Client::builder().timeout(DEADLINE).build();
         Ok(Self {

@@ -240,7 +240,10 @@ async fn follow(
 }
 
 fn parse(url: &str) -> anyhow::Result<AMQPUri> {
-    let mut uri: AMQPUri = url.parse().map_err(anyhow::Error::msg)?;
+    // Its own refusal says the URL, and the password in it, back.
+    let mut uri: AMQPUri = url
+        .parse()
+        .map_err(|_| anyhow::anyhow!("it must be amqp://user:password@host/"))?;
     if uri.vhost.is_empty() {
         "/".clone_into(&mut uri.vhost);
     }
@@ -285,7 +288,10 @@ mod tests {
     fn no_path_is_the_default_virtual_host() {
         assert_eq!(parse("amqp://u:p@127.0.0.1:1/").unwrap().vhost, "/");
         assert_eq!(parse("amqp://u:p@127.0.0.1:1/x").unwrap().vhost, "x");
-        assert!(parse("http://127.0.0.1").is_err());
+        for bad in ["http://u:canary@127.0.0.1", "amqp:canary", "canary"] {
+            let refused = format!("{:#}", parse(bad).unwrap_err());
+            assert!(!refused.contains("canary"), "{refused}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
     Envelope, Failure,
     backoff::Backoff,
     consumer::Try,
-    event::{Poison, shorten},
+    event::{Poison, is_type, shorten},
     failpoint,
     metrics::{self, Outcome},
     publish::{Fate, Message},
@@ -104,10 +104,10 @@ impl Session {
                 Ok(()) => return Verdict::Done,
                 Err(Failure::Reject(reason)) => return Verdict::Dead(reason),
                 Err(Failure::Retry(error)) => {
-                    return self.again(this.attempt, &format!("{error:#}"));
+                    return self.again(this.attempt, &chassis::cause(&error));
                 }
                 Err(Failure::Wait(error)) => {
-                    let cause = format!("{error:#}");
+                    let cause = chassis::cause(&error);
                     tracing::warn!(
                         queue = self.queue,
                         cause,
@@ -138,7 +138,8 @@ impl Session {
     async fn attempt(&self, envelope: &Envelope, this: Try) -> Result<(), Failure> {
         let Some(handler) = self.consumer.handlers.get(envelope.kind.as_str()) else {
             // A later version of this service may handle it, and runs beside this one.
-            let unhandled = Poison::Unhandled(envelope.kind.clone());
+            let kind = is_type(&envelope.kind).then(|| envelope.kind.clone());
+            let unhandled = Poison::Unhandled(kind.unwrap_or_default());
             return Err(Failure::Retry(unhandled.into()));
         };
         let begun = Instant::now();

@@ -1,6 +1,6 @@
 //! Events: what a service says has happened, as `CloudEvents` 1.0 in JSON.
 
-use chassis::clock;
+use chassis::{clock, json};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -77,15 +77,16 @@ fn first_version() -> u32 {
     1
 }
 
-/// Why a message can never be handled, however often it is delivered.
+/// Why a message can never be handled, however often it is delivered. Reasons stand in headers and logs: they name
+/// members, and never what is in them.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Poison {
     /// Not JSON, or not a `CloudEvent`.
     #[error("not a CloudEvent in JSON: {0}")]
     Malformed(String),
     /// A version of `CloudEvents` that does not exist yet.
-    #[error("CloudEvents {0} is unknown")]
-    SpecVersion(String),
+    #[error("specversion must be {SPEC_VERSION}")]
+    SpecVersion,
     /// A payload that this consumer is too old for.
     #[error("version {found} of {kind} is unknown: this consumer reads up to {known}")]
     Version {
@@ -110,8 +111,8 @@ pub enum Poison {
         /// What does not fit.
         cause: String,
     },
-    /// A type that the queue is bound to, but nobody handles.
-    #[error("nobody handles {0}")]
+    /// A type that the queue is bound to, but nobody handles; empty where it is none.
+    #[error("nobody handles events of this type: {0}")]
     Unhandled(String),
 }
 
@@ -145,9 +146,10 @@ impl Envelope {
             return Err(Poison::Length(bytes.len()));
         }
         let envelope: Self = serde_json::from_slice(bytes)
-            .map_err(|error| Poison::Malformed(shorten(&error.to_string())))?;
+            .or_else(|_| json::from_slice(bytes))
+            .map_err(|misfit| Poison::Malformed(misfit.of("the message")))?;
         if envelope.specversion != SPEC_VERSION {
-            return Err(Poison::SpecVersion(shorten(&envelope.specversion)));
+            return Err(Poison::SpecVersion);
         }
         let length = envelope.id.chars().count();
         if !(1..=LONGEST_ID).contains(&length) {
@@ -168,10 +170,12 @@ impl Envelope {
                 known: E::VERSION,
             });
         }
-        E::deserialize(&self.data).map_err(|error| Poison::Payload {
-            kind: E::TYPE.to_owned(),
-            cause: shorten(&error.to_string()),
-        })
+        E::deserialize(&self.data)
+            .or_else(|_| json::from_value(&self.data))
+            .map_err(|misfit| Poison::Payload {
+                kind: E::TYPE.to_owned(),
+                cause: misfit.of("`data`"),
+            })
     }
 
     /// The JSON that is sent.
@@ -191,7 +195,7 @@ impl Envelope {
 }
 
 /// Words of small letters, digits and `_`, parted by dots.
-fn is_type(text: &str) -> bool {
+pub(crate) fn is_type(text: &str) -> bool {
     text.len() <= LONGEST_TYPE
         && text.split('.').all(|word| {
             !word.is_empty()
@@ -223,7 +227,7 @@ mod tests {
         }
     }
 
-    fn json(change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    fn altered(change: impl FnOnce(&mut Value)) -> Vec<u8> {
         let envelope = Envelope::new("users", &Renamed { user_id: 7 }).unwrap();
         let mut value = serde_json::to_value(envelope).unwrap();
         change(&mut value);
@@ -232,7 +236,7 @@ mod tests {
 
     #[test]
     fn an_event_travels_as_a_cloud_event() {
-        let value: Value = serde_json::from_slice(&json(|_| {})).unwrap();
+        let value: Value = serde_json::from_slice(&altered(|_| {})).unwrap();
         assert_eq!(value["specversion"], "1.0");
         assert_eq!(value["source"], "/users");
         assert_eq!(value["type"], "users.renamed");
@@ -244,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let envelope = Envelope::parse(&json(|_| {})).unwrap();
+        let envelope = Envelope::parse(&altered(|_| {})).unwrap();
         assert_eq!(
             envelope.payload::<Renamed>().unwrap(),
             Renamed { user_id: 7 }
@@ -260,35 +264,69 @@ mod tests {
 
     #[test]
     fn attributes_of_others_do_not_disturb() {
-        let bytes = json(|value| value["partitionkey"] = "x".into());
+        let bytes = altered(|value| value["partitionkey"] = "x".into());
         assert!(Envelope::parse(&bytes).is_ok());
     }
 
     #[test]
     fn f18_what_can_never_be_handled_is_poison() {
         assert!(matches!(Envelope::parse(b"{"), Err(Poison::Malformed(_))));
-        let bytes = json(|value| value["specversion"] = "2.0".into());
-        assert_eq!(
-            Envelope::parse(&bytes),
-            Err(Poison::SpecVersion("2.0".into()))
-        );
-        let nameless = json(|value| value["id"] = "".into());
+        let bytes = altered(|value| value["specversion"] = "2.0".into());
+        assert_eq!(Envelope::parse(&bytes), Err(Poison::SpecVersion));
+        let nameless = altered(|value| value["id"] = "".into());
         assert_eq!(Envelope::parse(&nameless), Err(Poison::Id(0)));
-        let endless = json(|value| value["data"] = "x".repeat(LONGEST_EVENT).into());
+        let endless = altered(|value| value["data"] = "x".repeat(LONGEST_EVENT).into());
         assert!(matches!(
             Envelope::parse(&endless),
             Err(Poison::Length(LONGEST_EVENT..))
         ));
-        let later = Envelope::parse(&json(|value| value["dataversion"] = 3.into())).unwrap();
+        let later = Envelope::parse(&altered(|value| value["dataversion"] = 3.into())).unwrap();
         assert!(matches!(
             later.payload::<Renamed>(),
             Err(Poison::Version { found: 3, .. })
         ));
-        let other = Envelope::parse(&json(|value| value["data"] = "x".into())).unwrap();
+        let other = Envelope::parse(&altered(|value| value["data"] = "x".into())).unwrap();
         assert!(matches!(
             other.payload::<Renamed>(),
             Err(Poison::Payload { .. })
         ));
+    }
+
+    #[test]
+    fn a_reason_never_holds_what_was_sent() {
+        let message = |member: &str, value: Value| altered(|event| event[member] = value);
+        for (bytes, expected) in [
+            (
+                b"canary".to_vec(),
+                "not a CloudEvent in JSON: the message is not valid JSON",
+            ),
+            (
+                b"\"canary\"".to_vec(),
+                "not a CloudEvent in JSON: the message must be an object",
+            ),
+            (
+                message("type", serde_json::json!({"canary": 1})),
+                "not a CloudEvent in JSON: `type` must be a text",
+            ),
+            (
+                message("specversion", "canary".into()),
+                "specversion must be 1.0",
+            ),
+        ] {
+            let told = Envelope::parse(&bytes).unwrap_err().to_string();
+            assert_eq!(told, expected);
+        }
+        for (data, expected) in [
+            ("canary".into(), "`data` must be an object"),
+            (
+                serde_json::json!({"user_id": "canary"}),
+                "`user_id` must be a whole number",
+            ),
+        ] {
+            let event = Envelope::parse(&message("data", data)).unwrap();
+            let told = event.payload::<Renamed>().unwrap_err().to_string();
+            assert_eq!(told, format!("the payload is no users.renamed: {expected}"));
+        }
     }
 
     #[test]

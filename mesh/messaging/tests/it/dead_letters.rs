@@ -46,7 +46,7 @@ async fn f18_poison_is_dead_at_once_with_its_reason_and_the_queue_moves_on() {
     let version = payload.replace(r#""data":"#, r#""dataversion":2,"data":"#);
     for (body, reason) in [
         ("not json", "not a CloudEvent in JSON"),
-        (later, "CloudEvents 2.0 is unknown"),
+        (later, "specversion must be 1.0"),
         (payload.as_str(), "the payload is no counter.counted"),
         (version.as_str(), "version 2 of counter.counted is unknown"),
     ] {
