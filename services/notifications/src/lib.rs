@@ -7,6 +7,7 @@
 
 mod clients;
 mod events;
+mod header;
 mod http;
 mod jobs;
 mod letters;
@@ -26,6 +27,9 @@ pub use smtp::Encryption;
 
 use crate::{events::Teller, letters::Letters, sender::Sender, smtp::Mailer, store::Store};
 
+/// A day of tries: a mail server may be away for a night, and no mail is lost for it.
+const PAUSES: &str = "1,5,30,120,600,1800,3600,7200,14400,28800,28800";
+
 /// Settings of this service alone.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
@@ -36,7 +40,7 @@ pub struct Settings {
     #[arg(long, env = "NOTIFICATIONS_KEPT_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..))]
     pub notifications_kept_days: u16,
     /// Seconds before each further try of what failed; after the last one it is a dead letter
-    #[arg(long, env = "MAIL_RETRY_SECONDS", value_delimiter = ',', value_parser = seconds, default_value = "1,5,30,120")]
+    #[arg(long, env = "MAIL_RETRY_SECONDS", value_delimiter = ',', value_parser = seconds, default_value = PAUSES)]
     pub mail_retry_seconds: Vec<Duration>,
     /// Where mail goes.
     #[command(flatten)]
@@ -128,6 +132,13 @@ mod tests {
         assert_eq!(cli.settings.smtp.smtp_host, "localhost");
         let cli = Cli::try_parse_from(["x", "--smtp-host", "mail.example.com"]).unwrap();
         assert_eq!(cli.settings.smtp.smtp_host, "mail.example.com");
+    }
+
+    #[test]
+    fn a_mail_server_that_is_away_for_a_night_loses_no_mail() {
+        let cli = Cli::try_parse_from(["x"]).unwrap();
+        let patience: Duration = cli.settings.mail_retry_seconds.iter().sum();
+        assert!(patience > Duration::from_hours(14), "{patience:?}");
     }
 
     #[test]

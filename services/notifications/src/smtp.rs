@@ -3,11 +3,12 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use chassis::Context;
+use chassis::{Context, is_mailable};
 use clap::ValueEnum;
 use discovery::Dns;
 use lettre::{
     Address, Message,
+    address::Envelope,
     message::{
         Mailbox, MultiPart,
         header::{HeaderName, HeaderValue},
@@ -23,7 +24,7 @@ use lettre::{
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::{Instrument as _, Span, field::Empty, info_span};
 
-use crate::model::Notification;
+use crate::{header, model::Notification};
 
 /// What connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -189,11 +190,10 @@ impl Mailer {
         let never = |error: &dyn std::fmt::Display| {
             Trouble::Permanent(format!("the mail cannot be written: {error}"))
         };
-        let to: Address = content
-            .recipient
-            .as_str()
-            .parse()
-            .map_err(|error| never(&error))?;
+        let to = destination(content.recipient.as_str())?;
+        // Of the headers it would be read back out of texts, by other rules.
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.clone()]);
+        let envelope = envelope.map_err(|error| never(&error))?;
         let automatic = HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
@@ -201,9 +201,10 @@ impl Mailer {
         // The same each time that it is sent, so that whoever gets it twice can tell.
         let id = format!("<{}@{}>", content.id, self.from.email.domain());
         Message::builder()
+            .envelope(envelope)
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
-            .subject(content.subject.as_str())
+            .raw_header(header::text("Subject", content.subject.as_str()))
             .date(notification.created_at.into())
             .message_id(Some(id))
             .raw_header(automatic)
@@ -321,6 +322,12 @@ fn noted<T>(result: Result<T, Trouble>) -> Result<T, Trouble> {
     result
 }
 
+/// Where a mail goes. What was taken before the rule for addresses was what it is fails here.
+fn destination(recipient: &str) -> Result<Address, Trouble> {
+    let address = recipient.parse().ok().filter(|_| is_mailable(recipient));
+    address.ok_or_else(|| Trouble::Permanent("mail cannot go to this address".into()))
+}
+
 /// What has to be said of a mail that is not all ASCII.
 fn parameters(
     connection: &AsyncSmtpConnection,
@@ -378,4 +385,36 @@ fn text(error: &SmtpError) -> String {
         source = cause.source();
     }
     crate::model::line(&text, LONGEST_REASON)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Carrier, Recipient};
+
+    #[test]
+    fn every_address_that_is_taken_is_one_that_mail_is_sent_to() {
+        for taken in [
+            "a@b.c",
+            "ada+x@example.com",
+            "o'neil@example.co.uk",
+            "#!$%&'*+-/=^_`{|}~@example.com",
+            "jürgen@bücher.example",
+            "ada@localhost",
+        ] {
+            let recipient = Recipient::new(Carrier::Email, taken).unwrap();
+            let to = destination(recipient.as_str()).unwrap();
+            let envelope = Envelope::new(None, vec![to]).unwrap();
+            assert_eq!(envelope.to()[0].to_string(), taken);
+        }
+    }
+
+    #[test]
+    fn an_address_of_before_that_mail_cannot_go_to_fails_at_once_and_says_why() {
+        for old in ["\"a b\"@example.com", "=?utf-8?q?a?=@example.com", "nobody"] {
+            let refused = destination(old).unwrap_err();
+            let reason = "mail cannot go to this address".to_owned();
+            assert_eq!(refused, Trouble::Permanent(reason), "{old}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! No relay for strangers, no second recipient, no header that somebody else wrote.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::helpers::{ANNA, Backend, Plaza, address, send};
@@ -40,6 +41,9 @@ async fn d13_what_is_no_single_recipient_is_refused() {
             json!("<a@example.com> SIZE=1\r\nRCPT TO:<b@example.com"),
         ),
         with("recipient", json!("Ada <a@example.com>")),
+        with("recipient", json!("\"a b\"@example.com")),
+        with("recipient", json!("\"a\\\"b\"@example.com")),
+        with("recipient", json!("=?utf-8?q?a=40b.c=3e?=@example.com")),
         with("recipient", json!("nobody")),
         with("recipient", json!("")),
         with("recipient", json!(7)),
@@ -101,4 +105,18 @@ async fn d13_an_address_beyond_ascii_goes_out_as_it_is() {
     let id = plaza.mail("jürgen@example.com").await;
     plaza.fate(&id, "sent").await;
     assert_eq!(plaza.smtp.mails_to("jürgen@example.com").len(), 1);
+}
+
+#[tokio::test]
+async fn a_subject_that_looks_encoded_is_encoded_again() {
+    let plaza = Plaza::start(Backend::Sqlite).await;
+    let typed = "=?utf-8?q?=0D=0ABcc:_evil@example.com?=";
+    let to = address();
+    let body = json!({"type": "email", "recipient": to, "message": "Hello", "subject": typed});
+
+    plaza.send(ANNA, &body).await.expect(202);
+
+    let mail = plaza.smtp.mail_to(&to).await;
+    let expected = format!("=?utf-8?b?{}?=", STANDARD.encode(typed));
+    assert_eq!(mail.header("subject"), expected);
 }

@@ -15,6 +15,7 @@ crate::on_each_store![
     d4_a_trailing_slash_and_head_are_accepted,
     s9_members_that_a_client_may_not_set_are_ignored,
     d1_values_outside_their_bounds_are_422,
+    a_password_of_another_type_is_not_said_back,
 ];
 
 async fn raw(users: &Service, kind: &str, body: Vec<u8>) -> Reply {
@@ -134,5 +135,36 @@ async fn d1_values_outside_their_bounds_are_422(backend: Backend) {
         let reply = post(&users, "/register", &body).await;
         assert_eq!(reply.status, 422, "{member} {value}: {}", reply.text);
         reply.problem(422);
+    }
+}
+
+async fn a_password_of_another_type_is_not_said_back(backend: Backend) {
+    let users = start(backend).await;
+    let number = 8_123_456_789_u64;
+    for (path, body, expected) in [
+        (
+            "/login",
+            json!({"username": "ada", "password": number}),
+            "`password` must be a text",
+        ),
+        (
+            "/api/auth/register",
+            json!({"username": "ada", "email": "ada@example.com", "password": [number]}),
+            "`password` must be a text",
+        ),
+        (
+            "/api/users/register",
+            json!({"name": "Ada", "email": {"a": number}, "password": "correct horse"}),
+            "`email` must be a text",
+        ),
+        (
+            "/users/login",
+            json!(number.to_string()),
+            "The body must be an object",
+        ),
+    ] {
+        let refused = post(&users, path, &body).await;
+        assert_eq!(refused.problem(422), expected, "{path}");
+        assert!(!refused.text.contains(&number.to_string()), "{path}");
     }
 }

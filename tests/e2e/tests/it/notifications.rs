@@ -77,6 +77,24 @@ async fn s1_05_an_email_arrives_and_its_sender_learns_that() {
 }
 
 #[tokio::test]
+async fn a_subject_arrives_as_it_was_typed_also_where_it_looks_encoded() {
+    let person = Mesh::current().person().await;
+    let to = format!("{}@example.com", unique("to"));
+    for typed in [
+        "=?utf-8?q?=0D=0ABcc:_evil@example.com?=",
+        "Grüße =?utf-8?b?QQ==?= und mehr",
+    ] {
+        let body = json!({"type": "email", "recipient": to, "subject": typed, "message": "m"});
+        ask(&person, &body).await.expect(202);
+        mail(&to, typed).await;
+    }
+    for never in ["\"a b\"@example.com", "=?utf-8?q?a?=@example.com"] {
+        let body = json!({"type": "email", "recipient": never, "message": "m"});
+        ask(&person, &body).await.problem(422);
+    }
+}
+
+#[tokio::test]
 async fn s1_08_an_sms_is_simulated() {
     let person = Mesh::current().person().await;
     let body = json!({"type": "sms", "recipient": "+4915112345678", "message": "Hello"});
