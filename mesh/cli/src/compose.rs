@@ -317,7 +317,7 @@ fn application(
         let name = format!("{}_SOCKETS", service.to_uppercase());
         process = process.env(&name, sockets.to_string());
     }
-    for (name, value) in &entry.env {
+    for (name, value) in entry.env.iter().chain(&entry.development_env) {
         process = process.env(name, value);
     }
     if mesh.name == "test" && postgres::SERVICES.contains(&service) {

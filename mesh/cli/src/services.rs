@@ -38,6 +38,9 @@ pub struct Entry {
     /// What its processes get in their environment beside what every service gets.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// What they get besides on one machine, and nowhere else.
+    #[serde(default)]
+    pub development_env: BTreeMap<String, String>,
 }
 
 fn one() -> u16 {

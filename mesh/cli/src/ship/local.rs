@@ -191,6 +191,22 @@ mod tests {
     }
 
     #[test]
+    fn the_mesh_on_one_machine_alone_has_the_values_of_development() {
+        let (project, table, _) = real();
+        for (service, entry) in &table {
+            for (variable, value) in &entry.development_env {
+                let instance = &project["processes"][format!("{service}-1")];
+                let given = array(&instance["environment"]).filter_map(Value::as_str);
+                let wanted = format!("{variable}={value}");
+                assert!(
+                    given.into_iter().any(|pair| pair == wanted),
+                    "{service}: {wanted}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn the_mesh_on_one_machine_is_what_the_table_says() {
         let (project, table, descriptions) = real();
         assert_eq!(

@@ -48,8 +48,8 @@ mod tests {
     fn a_new_service_is_in_every_file_that_is_generated() {
         let checkout = mesh::checkout().unwrap();
         let mut table = services::table(&checkout).unwrap();
-        let entry = toml::from_str("instances = 2\nscale = { max = 3, in_flight = 20 }\n").unwrap();
-        table.insert("clubs".to_owned(), entry);
+        let entry = "instances = 2\nscale = { max = 3, in_flight = 20 }\ndevelopment_env = { CLUBS_HASTE = \"1\" }\n";
+        table.insert("clubs".to_owned(), toml::from_str(entry).unwrap());
         let clubs: Description = serde_json::from_value(json!({
             "name": "clubs",
             "description": "Clubs of those who drive the same car.",
@@ -81,5 +81,11 @@ mod tests {
         has("deploy/helm/files/mesh.json", "clubs-work");
         has("deploy/helm/files/routes.json", "/clubs");
         has("deploy/helm/files/scaling.json", "clubs");
+        for (path, content) in &files {
+            assert!(
+                !content.contains("CLUBS_HASTE"),
+                "{path} has a value of development"
+            );
+        }
     }
 }

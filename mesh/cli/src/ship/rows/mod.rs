@@ -43,6 +43,31 @@ static SHIPPED: LazyLock<Shipped> = LazyLock::new(|| {
     }
 });
 
+#[test]
+fn no_value_of_development_is_shipped() {
+    let of_development = SHIPPED
+        .table
+        .values()
+        .flat_map(|entry| entry.development_env.keys());
+    let variables: Vec<_> = of_development.collect();
+    assert!(!variables.is_empty());
+    let files = [
+        ("compose", SHIPPED.development.to_string()),
+        ("compose, in production", SHIPPED.production.to_string()),
+        ("the chart", Value::from(SHIPPED.small.clone()).to_string()),
+        (
+            "the chart, in production",
+            Value::from(SHIPPED.large.clone()).to_string(),
+        ),
+    ];
+    for (variable, (name, text)) in variables
+        .iter()
+        .flat_map(|one| files.iter().map(move |file| (one, file)))
+    {
+        assert!(!text.contains(variable.as_str()), "{name} has {variable}");
+    }
+}
+
 /// Services that carry a product; the others are a face over Consul and a page over all.
 fn products() -> impl Iterator<Item = &'static String> {
     let others = ["portal", "registry"];
