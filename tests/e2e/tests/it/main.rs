@@ -4,6 +4,7 @@
 
 mod acl;
 mod bad_input;
+mod canary;
 mod dashboards;
 mod discovery;
 mod discussions;
