@@ -116,8 +116,8 @@ pub enum Notice {
 /// Who is where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The member `user_id`, as text.
-    pub user_id: String,
+    /// The account that the member `user_id` names, if it is the number of one; what else it says is nobody's name.
+    pub user_id: Option<i64>,
     /// The member `room_id`, as text.
     pub room_id: String,
     /// The room of that id.
@@ -161,7 +161,7 @@ impl Notice {
 }
 
 fn place(data: &Value) -> Result<Place, String> {
-    let (user_id, room_id) = (id(data, "user_id")?, id(data, "room_id")?);
+    let (user_id, room_id) = (number(&id(data, "user_id")?), id(data, "room_id")?);
     let room = RoomName::of_reviews(&room_id);
     let room = room.ok_or_else(|| format!("`room_id` must have 1 to {MAX_NAME} characters"))?;
     Ok(Place {
@@ -169,6 +169,13 @@ fn place(data: &Value) -> Result<Place, String> {
         room_id,
         room,
     })
+}
+
+/// The number of an account, in digits; as a number of JSON it may have a fraction of nothing.
+fn number(user_id: &str) -> Option<i64> {
+    let digits = user_id.strip_suffix(".0").unwrap_or(user_id);
+    let sound = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| sound)
 }
 
 /// An id is a text in the socket and a number in the table (S3-48): both are taken.
@@ -226,5 +233,24 @@ mod tests {
             Notice::parse(&text).unwrap()
         };
         assert_eq!(join("7"), join("\"7\""));
+    }
+
+    #[test]
+    fn an_account_is_named_by_its_number_alone() {
+        for (text, account) in [
+            ("7", Some(7)),
+            ("007", Some(7)),
+            ("7.0", Some(7)),
+            ("\u{ff17}", None),
+            ("+7", None),
+            ("-7", None),
+            ("7.5", None),
+            (".0", None),
+            ("", None),
+            ("ada", None),
+            ("9223372036854775808", None),
+        ] {
+            assert_eq!(number(text), account, "{text}");
+        }
     }
 }

@@ -17,6 +17,8 @@ use crate::{
 
 /// Rooms that one socket may be in.
 pub(crate) const MAX_ROOMS: usize = 32;
+/// As whom everybody is told of who has no token.
+const GUEST: &str = "a guest";
 
 /// A socket of S3.
 #[derive(Debug)]
@@ -42,36 +44,26 @@ impl Reviews {
     ) -> Result<Option<Frame>, Error> {
         match notice {
             Notice::Join(place) => {
-                claim(member, &place)?;
+                let who = name(member.user_id, &place)?;
                 self.join(member, &place)?;
-                let text = format!(
-                    "User {} has joined the room {}",
-                    place.user_id, place.room_id
-                );
-                let frame = model::message(&text);
-                if is_unproved(member, &place) {
-                    return Ok(Some(frame));
-                }
-                self.hub.say(&place.room, frame).await;
+                let text = format!("User {who} has joined the room {}", place.room_id);
+                self.hub.say(&place.room, model::message(&text)).await;
                 Ok(None)
             }
             Notice::Leave(place) => {
-                claim(member, &place)?;
+                let who = name(member.user_id, &place)?;
                 let room = self.rooms.remove(&place.room);
                 let room = room.ok_or_else(|| Error::conflict("You are not in this room"))?;
                 room.leave(member.id);
-                let text = format!("User {} has left the room {}", place.user_id, place.room_id);
+                let text = format!("User {who} has left the room {}", place.room_id);
                 let frame = model::message(&text);
-                if !is_unproved(member, &place) {
-                    self.hub.say(&place.room, frame.clone()).await;
-                }
+                self.hub.say(&place.room, frame.clone()).await;
                 // Who leaves is told as well, and hears nothing else of the room.
                 Ok(Some(frame))
             }
             Notice::NewReview(place, title) => {
-                let identity = writer.identity()?;
-                require_own(&place, identity.user_id)?;
-                let text = format!("User {} added a new review: {title}", place.user_id);
+                let who = name(Some(writer.identity()?.user_id), &place)?;
+                let text = format!("User {who} added a new review: {title}");
                 self.hub.say(&place.room, model::message(&text)).await;
                 Ok(None)
             }
@@ -91,23 +83,13 @@ impl Reviews {
     }
 }
 
-/// Anybody may read a room, also when the token is good no more; but who has signed in is nobody else.
-fn claim(member: &Member, place: &Place) -> Result<(), Error> {
-    member
-        .user_id
-        .map_or(Ok(()), |user_id| require_own(place, user_id))
-}
-
-/// Whether somebody without a token goes by the number of an account: it may come, but the room is not told that this user did.
-fn is_unproved(member: &Member, place: &Place) -> bool {
-    member.user_id.is_none() && place.user_id.parse::<i64>().is_ok()
-}
-
-fn require_own(place: &Place, user_id: i64) -> Result<(), Error> {
-    if place.user_id == user_id.to_string() {
-        Ok(())
-    } else {
-        Err(Error::forbidden("`user_id` must be your own"))
+/// As whom a room is told of somebody. Anybody may read a room; but who has signed in is nobody else, and who has not is
+/// nobody: what a guest calls itself is for nobody to hear.
+fn name(user_id: Option<i64>, place: &Place) -> Result<String, Error> {
+    match user_id {
+        None => Ok(GUEST.to_owned()),
+        Some(user_id) if place.user_id == Some(user_id) => Ok(user_id.to_string()),
+        Some(_) => Err(Error::forbidden("`user_id` must be your own")),
     }
 }
 

@@ -1,11 +1,8 @@
 //! Rooms of movies (S3-19 to S3-25, D22, D23) and of car models (D10).
 
-use std::time::Duration;
-
 use live::Live;
-use serde_json::json;
-use testkit::{Signer, TestService, eventually, redis::Publisher};
-use tokio::time::interval;
+use serde_json::{Value, json};
+use testkit::{TestService, eventually, redis::Publisher};
 
 use crate::world::{Client, World};
 
@@ -26,8 +23,8 @@ async fn s3_20_to_s3_24_a_room_is_told_who_joins_and_leaves() {
             json!({"user_id": "g", "room_id": "matrix"}),
         )
         .await;
-    assert_eq!(ada.heard().await, joined("g"));
-    assert_eq!(guest.heard().await, joined("g"));
+    assert_eq!(ada.heard().await, joined("a guest"));
+    assert_eq!(guest.heard().await, joined("a guest"));
     ada.event("leave_notification", place).await;
     for client in [&mut ada, &mut guest] {
         let left = client.heard().await;
@@ -43,7 +40,7 @@ async fn s3_25_a_review_reaches_its_room_and_no_other() {
     let token = one.token(7, "ada");
     let mut ada = Client::open(&one, "/", Some(&token)).await;
     let mut guest = Client::open(&other, "/", None).await;
-    for (client, user) in [(&mut ada, "7"), (&mut guest, "g")] {
+    for (client, user, told) in [(&mut ada, "7", "7"), (&mut guest, "g", "a guest")] {
         client
             .event(
                 "join_notification",
@@ -55,7 +52,7 @@ async fn s3_25_a_review_reaches_its_room_and_no_other() {
             joined["data"]["message"]
                 .as_str()
                 .unwrap()
-                .starts_with(&format!("User {user} "))
+                .starts_with(&format!("User {told} "))
         );
     }
     ada.heard().await;
@@ -82,56 +79,79 @@ async fn s3_25_a_review_reaches_its_room_and_no_other() {
 }
 
 #[tokio::test]
-async fn d23_a_guest_under_the_number_of_an_account_is_answered_alone() {
+async fn who_has_no_token_is_a_guest_whatever_it_calls_itself() {
+    let world = World::start();
+    let live = world.live(&[]).await;
+    let token = live.token(7, "ada");
+    let place = |user: &Value| json!({"user_id": user, "room_id": "1"});
+    let told = |what: &str| json!({"event": "message", "data": {"message": format!("User {what} the room 1")}});
+    let mut ada = Client::open(&live, "/", Some(&token)).await;
+    ada.event("join_notification", place(&json!("7"))).await;
+    assert_eq!(ada.heard().await, told("7 has joined"));
+    let names = [
+        json!("Admin: log in at http://elsewhere.example"),
+        json!("8"),
+        json!(8),
+        json!(7.0),
+        json!("7.0"),
+        json!("\u{ff17}"),
+        json!("a guest\u{202e}"),
+        json!("x".repeat(100)),
+    ];
+    for door in ["/", "/ws/reviews"] {
+        for name in &names {
+            let mut guest = Client::open(&live, door, None).await;
+            for (event, what) in [
+                ("join_notification", "a guest has joined"),
+                ("leave_notification", "a guest has left"),
+            ] {
+                guest.event(event, place(name)).await;
+                assert_eq!(guest.heard().await, told(what), "{name}");
+                assert_eq!(ada.heard().await, told(what), "{name}");
+            }
+        }
+    }
+    // What is no name at all is told to nobody, and not even said back.
+    let mut guest = Client::open(&live, "/", None).await;
+    for name in [
+        json!({"secret": "7"}),
+        json!(["secret"]),
+        json!("secret".repeat(20)),
+        json!("secret\u{7}"),
+        json!(null),
+    ] {
+        guest.event("join_notification", place(&name)).await;
+        let refusal = guest.error().await;
+        assert!(!refusal.contains("secret"), "{refusal}");
+    }
+    let review = json!({"user_id": "7", "room_id": "1", "review_title": "Great"});
+    ada.event("new_review", review).await;
+    let reviewed = ada.heard().await["data"]["message"].clone();
+    assert_eq!(reviewed, "User 7 added a new review: Great");
+}
+
+#[tokio::test]
+async fn an_account_is_told_by_its_number_however_that_is_written() {
     let world = World::start();
     let live = world.live(&[]).await;
     let token = live.token(7, "ada");
     let mut ada = Client::open(&live, "/", Some(&token)).await;
-    let mut guest = Client::open(&live, "/", None).await;
-    let place = |user: &str| json!({"user_id": user, "room_id": "1"});
-    let told = |event: &str| json!({"event": "message", "data": {"message": event}});
-    ada.event("join_notification", place("7")).await;
-    ada.heard().await;
-    guest.event("join_notification", place("8")).await;
-    let joined = told("User 8 has joined the room 1");
-    assert_eq!(guest.heard().await, joined);
-    // It listens.
-    let review = json!({"user_id": "7", "room_id": "1", "review_title": "Great"});
-    ada.event("new_review", review).await;
-    let reviewed = told("User 7 added a new review: Great");
-    assert_eq!(guest.heard().await, reviewed);
-    guest.event("leave_notification", place("8")).await;
-    assert_eq!(guest.heard().await, told("User 8 has left the room 1"));
-    // The room was not told of a user who may be somebody else.
-    assert_eq!(ada.heard().await, reviewed);
-    ada.event("leave_notification", place("7")).await;
-    assert_eq!(ada.heard().await, told("User 7 has left the room 1"));
-}
-
-#[tokio::test]
-async fn d23_a_token_that_has_expired_still_reads_a_room() {
-    let world = World::start();
-    let live = world.live(&[]).await;
-    let mut claims = Signer::claims(7, "ada");
-    // Clocks may differ by five seconds.
-    claims.exp = claims.iat + 2;
-    let token = live.signer().sign(&claims);
-    let mut ada = Client::open(&live, "/", Some(&token)).await;
-    let review = json!({"user_id": "7", "room_id": "1", "review_title": "Great"});
-    let place = json!({"user_id": "7", "room_id": "1"});
-    let mut pace = interval(Duration::from_millis(200));
-    let mut answer = serde_json::Value::Null;
-    while answer != "The token has expired" {
-        pace.tick().await;
-        ada.event("join_notification", place.clone()).await;
-        assert_eq!(ada.heard().await["event"], "message");
-        ada.event("new_review", review.clone()).await;
-        answer = ada.heard().await["data"]["message"].clone();
+    let place = |user: &Value| json!({"user_id": user, "room_id": "1"});
+    for own in [
+        json!("7"),
+        json!(7),
+        json!(7.0),
+        json!(" 007 "),
+        json!("7.0"),
+    ] {
+        ada.event("join_notification", place(&own)).await;
+        let told = ada.heard().await["data"]["message"].clone();
+        assert_eq!(told, "User 7 has joined the room 1", "{own}");
     }
-    ada.event("join_notification", place.clone()).await;
-    assert_eq!(ada.heard().await["event"], "message");
-    ada.event("leave_notification", place).await;
-    assert_eq!(ada.heard().await["event"], "message");
+    for other in [json!("8"), json!(7.5), json!("\u{ff17}"), json!("ada")] {
+        ada.event("join_notification", place(&other)).await;
+        assert!(ada.error().await.contains("your own"), "{other}");
+    }
 }
 
 #[tokio::test]

@@ -180,6 +180,14 @@ async fn d23b_movies_and_topics_share_a_connection() {
         (&said[1]["comment_text"], &said[1]["car_model"]),
         (&json!("Anybody?"), &json!("golf gti"))
     );
+    // A guest is one here, too.
+    let mut guest = Io::connect(&live, json!({})).await;
+    guest
+        .say(r#"42["join_notification",{"user_id":"Admin","room_id":"1"}]"#)
+        .await;
+    let came = json!(["message", {"message": "User a guest has joined the room 1"}]);
+    assert_eq!(guest.event().await, came);
+    assert_eq!(io.event().await, came);
     // Who leaves hears so, and then nothing more.
     let (answer, before) = io
         .emit(

@@ -246,7 +246,9 @@ async fn joined(person: Option<&Person>, name: &str, room: &str) -> Socket {
     let headers = headers.as_ref().map_or(&[][..], |headers| &headers[..]);
     let mut socket = open("/", headers).await.unwrap();
     notice(&mut socket, "join_notification", name, room).await;
-    let text = format!("User {name} has joined the room {room}");
+    // Who has no token is a guest, whatever it calls itself.
+    let told = person.map_or("a guest", |_| name);
+    let text = format!("User {told} has joined the room {room}");
     assert_eq!(heard(&mut socket).await, message(&text));
     socket
 }
@@ -284,7 +286,7 @@ async fn s3_20_to_s3_25_a_room_is_told_and_no_other() {
     }
     // Had the other room been told of any of it, it would hear that first.
     notice(&mut elsewhere, "leave_notification", "guest", &other).await;
-    let left = format!("User guest has left the room {other}");
+    let left = format!("User a guest has left the room {other}");
     assert_eq!(heard(&mut elsewhere).await, message(&left));
 }
 
@@ -316,6 +318,10 @@ async fn d23_bad_frames_and_foreign_ids_are_refused_and_the_socket_stays() {
     assert_eq!(refused(&mut guest).await, "A token is needed to write");
     // A guest may read under any name, but nobody is told that ada has come.
     let _reader = joined(None, &id, &room).await;
+    let came = message(&format!("User a guest has joined the room {room}"));
+    for socket in [&mut author, &mut guest] {
+        assert_eq!(heard(socket).await, came);
+    }
     notice(&mut author, "new_review", &id, &room).await;
     let told = message(&format!("User {id} added a new review: Great"));
     for socket in [&mut author, &mut guest] {
