@@ -130,12 +130,8 @@ impl Tokens {
         }
         if let Some(revoked) = revoked.as_mut() {
             revoked.retain(|_, expires_at| !has_expired(*expires_at, now));
-            revoked.extend(
-                update
-                    .revoked
-                    .into_iter()
-                    .map(|revocation| (revocation.jti, revocation.expires_at)),
-            );
+            let new = update.revoked.iter();
+            revoked.extend(new.map(|revocation| (revocation.jti.clone(), revocation.expires_at)));
         }
     }
 
@@ -176,12 +172,17 @@ impl Tokens {
         if token.len() > MAX_LENGTH {
             return Err(invalid());
         }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| invalid())?;
+        // Whatever else is signed with the same key is no access token (RFC 8725, 3.11 and 3.12).
+        if header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
+            return Err(invalid());
+        }
         let claims = match &self.scheme {
             Scheme::Hs256(secret) => {
                 let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
                 decode(token, &key, Algorithm::HS256)?
             }
-            Scheme::EdDsa => self.verify_with_key(token)?,
+            Scheme::EdDsa => self.verify_with_key(token, header.kid.as_deref())?,
         };
         match read(&self.revoked).as_ref() {
             None => {
@@ -210,34 +211,30 @@ impl Tokens {
         if has_expired(identity.expires_at, clock::now().timestamp()) {
             return Err(Error::unauthenticated("The token has expired"));
         }
-        match read(&self.revoked).as_ref() {
-            Some(revoked) if revoked.contains_key(&identity.jti) => {
-                Err(Error::unauthenticated("The token was logged out"))
-            }
-            _ => Ok(()),
+        if self.is_revoked(&identity.jti) {
+            return Err(Error::unauthenticated("The token was logged out"));
         }
+        Ok(())
     }
 
-    fn verify_with_key(&self, token: &str) -> Result<Claims, Error> {
-        let invalid = |_| Error::unauthenticated("The token is not valid");
-        let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
+    fn is_revoked(&self, jti: &str) -> bool {
+        let revoked = read(&self.revoked);
+        revoked.as_ref().is_some_and(|all| all.contains_key(jti))
+    }
+
+    fn verify_with_key(&self, token: &str, kid: Option<&str>) -> Result<Claims, Error> {
         let keys = read(&self.keys);
         if keys.is_empty() {
             return Err(Error::unavailable(
                 "Tokens cannot be checked yet; try again",
             ));
         }
-        let known = header.kid.as_deref().and_then(|kid| keys.get(kid));
-        let known = known
-            .filter(|key| key.expires_at > clock::now().timestamp())
-            .cloned();
+        let known = kid.and_then(|kid| keys.get(kid));
+        let known = known.filter(|key| key.expires_at > clock::now().timestamp());
+        let key = known.map(|known| known.key.clone());
         drop(keys);
-        match known {
-            Some(known) if header.typ.as_deref() == Some(TYPE) => {
-                decode(token, &known.key, Algorithm::EdDSA)
-            }
-            _ => Err(Error::unauthenticated("The token is not valid")),
-        }
+        let key = key.ok_or_else(|| Error::unauthenticated("The token is not valid"))?;
+        decode(token, &key, Algorithm::EdDSA)
     }
 }
 
@@ -397,6 +394,13 @@ mod tests {
                 with_header(&good, r#"{"alg":"EdDSA","typ":"JWT","kid":"a"}"#),
             ),
             (
+                "critical",
+                with_header(
+                    &good,
+                    r#"{"alg":"EdDSA","typ":"at+jwt","kid":"a","crit":["x"],"x":1}"#,
+                ),
+            ),
+            (
                 "jku",
                 with_header(
                     &good,
@@ -415,17 +419,57 @@ mod tests {
 
     type Change = fn(&mut Claims);
 
+    /// What is signed with the shared secret, under a header.
+    fn with_secret(claims: &Claims, change: fn(&mut Header)) -> String {
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(TYPE.to_owned());
+        change(&mut header);
+        let key = EncodingKey::from_secret(b"a secret of all services");
+        jsonwebtoken::encode(&header, claims, &key).unwrap()
+    }
+
+    #[test]
+    fn a_shared_secret_opens_for_access_tokens_alone() {
+        let secret = SecretString::from("a secret of all services");
+        let tokens = Tokens::new(Scheme::Hs256(secret));
+        tokens.apply(snapshot(&signer("a")));
+        let good = with_secret(&claims("1"), |_| {});
+        assert_eq!(tokens.verify(&good).unwrap().user_id, 7);
+        let others: [(&str, fn(&mut Header)); 6] = [
+            ("plain", |header| header.typ = Some("JWT".to_owned())),
+            ("refresh", |header| header.typ = Some("rt+jwt".to_owned())),
+            ("no kind", |header| header.typ = None),
+            ("longer", |header| header.alg = Algorithm::HS512),
+            ("critical", |header| {
+                header.crit = Some(vec!["exp".to_owned()]);
+            }),
+            ("empty", |header| header.typ = Some(String::new())),
+        ];
+        for (name, change) in others {
+            let refused = tokens.verify(&with_secret(&claims("1"), change));
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.code(), Code::Unauthenticated, "{name}");
+        }
+        for (name, change) in WRONG_CLAIMS {
+            let mut wrong = claims("1");
+            change(&mut wrong);
+            let refused = tokens.verify(&with_secret(&wrong, |_| {})).unwrap_err();
+            assert_eq!(refused.code(), Code::Unauthenticated, "{name}");
+        }
+    }
+
+    const WRONG_CLAIMS: [(&str, Change); 4] = [
+        ("expired", |claims| claims.exp -= 120),
+        ("issuer", |claims| claims.iss = "other".into()),
+        ("audience", |claims| claims.aud = "other".into()),
+        ("subject", |claims| claims.sub = "7; drop table".into()),
+    ];
+
     #[test]
     fn s6_every_wrong_claim_is_refused() {
         let (ours, tokens) = (signer("a"), Tokens::new(Scheme::EdDsa));
         tokens.apply(snapshot(&ours));
-        let changes: [(&str, Change); 4] = [
-            ("expired", |claims| claims.exp -= 120),
-            ("issuer", |claims| claims.iss = "other".into()),
-            ("audience", |claims| claims.aud = "other".into()),
-            ("subject", |claims| claims.sub = "7; drop table".into()),
-        ];
-        for (name, change) in changes {
+        for (name, change) in WRONG_CLAIMS {
             let mut wrong = claims("1");
             change(&mut wrong);
             let refused = tokens.verify(&token(&ours, &wrong)).unwrap_err();
