@@ -117,6 +117,10 @@ impl<S: Service> Rest<S> {
         let result = self.run(route, request, body.as_mut()).await;
         body::discard(&headers, body).await;
         let mut response = reply(result.unwrap_or_else(Error::into_response));
+        if route.guards_origin {
+            let origins = &self.sockets.origins;
+            origins.share(&headers, response.headers_mut());
+        }
         response.extensions_mut().insert(Template(route.template));
         response
     }
@@ -132,6 +136,9 @@ impl<S: Service> Rest<S> {
             self.sockets.admit(&request)?;
             socket::identify(&self.tokens, &request)?
         } else {
+            if route.guards_origin {
+                self.sockets.origins.admit(&request.headers)?;
+            }
             self.tokens.identify(route.auth, &request.headers)?
         };
         if route.body.is_some() {

@@ -102,6 +102,8 @@ pub struct Route<S> {
     pub(crate) fails: Vec<Code>,
     pub(crate) form_or_query: bool,
     pub(crate) idempotent: bool,
+    /// Whether pages of foreign origins are refused, as sockets refuse them.
+    pub(crate) guards_origin: bool,
     pub(crate) body_limit: usize,
     pub(crate) objective: Objective,
     pub(crate) endpoint: Endpoint<S>,
@@ -261,6 +263,7 @@ impl<S: Send + Sync + 'static> Route<S> {
             fails: Vec::new(),
             form_or_query,
             idempotent: false,
+            guards_origin: false,
             body_limit: DEFAULT_BODY_LIMIT,
         }
     }
@@ -276,6 +279,13 @@ impl<S: Send + Sync + 'static> Route<S> {
     #[must_use]
     pub fn auth(mut self, auth: Auth) -> Self {
         self.auth = auth;
+        self
+    }
+
+    /// Refuses pages of foreign origins, as sockets do; those of allowed ones may read the answers.
+    #[must_use]
+    pub fn guards_origin(mut self) -> Self {
+        self.guards_origin = true;
         self
     }
 

@@ -191,7 +191,7 @@ pub struct Settings {
     /// Connections open at once, before more have to wait
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 2048)]
     pub max_connections: usize,
-    /// Web origins beside the service's own whose pages may open sockets: `https://example.com,…`
+    /// Web origins beside the service's own whose pages may open sockets: `https://example.com,…`; in development, `localhost` and `127.0.0.1` with any port too
     #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<String>,
     /// Seconds that the headers of a request may take to arrive

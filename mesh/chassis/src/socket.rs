@@ -4,6 +4,9 @@
 //! may still refuse with a problem document; what it returns otherwise talks over the socket, as
 //! a task that the process waits for when it ends.
 
+mod handshake;
+mod life;
+mod origin;
 mod outlet;
 
 use std::{
@@ -15,10 +18,9 @@ use std::{
     time::Duration,
 };
 
-use base64::Engine as _;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _, future::BoxFuture};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use tokio::{
@@ -29,16 +31,22 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         self, Message,
-        handshake::derive_accept_key,
         protocol::{CloseFrame, Role, WebSocketConfig},
     },
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use handshake::identify;
+pub use life::Life;
+pub(crate) use origin::Origins;
 pub use outlet::{Encoded, Outlet, Refused};
 pub use tokio_tungstenite::tungstenite::Utf8Bytes as Frame;
 
-use self::outlet::Out;
+use self::{
+    handshake::{accept_key, switching},
+    life::Over,
+    outlet::Out,
+};
 use crate::{
     Auth, Code, Context, Error, Identity, Request, Route, Tokens,
     patience::Patient,
@@ -61,8 +69,6 @@ const WRITE_BUFFER: usize = 256 * 1024;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What a client may take to read a farewell: a slow one has much in front of it.
 const FAREWELL: Duration = Duration::from_secs(8);
-/// The subprotocol under which browsers send a token (D8): `bearer, <token>`.
-const BEARER: &str = "bearer";
 
 /// Why a socket ends: a code of RFC 6455, 7.4.1, and the words for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +104,8 @@ pub enum Received {
     Gone,
     /// The other side broke the rules: the socket has to end like this.
     Broken(Ending),
+    /// The process or the token of who opened it ends, and the socket has to end like this.
+    Over(Ending),
 }
 
 /// The reading half of a connection, which gives up on a message that does not end.
@@ -128,13 +136,20 @@ impl AsyncRead for Metered {
 #[derive(Debug)]
 pub struct Socket {
     stream: WebSocketStream<Join<Metered, Out>>,
-    shutdown: CancellationToken,
+    life: Life,
+    over: Over,
 }
 
 impl Socket {
-    /// Cancelled when this process ends: say [`Ending::RESTART`] then.
-    pub fn shutdown(&self) -> CancellationToken {
-        self.shutdown.clone()
+    /// What the socket does not outlive: for those who do something else than to wait for [`Socket::next`].
+    pub fn life(&self) -> Life {
+        self.life.clone()
+    }
+
+    /// The socket is another one's than it was opened by, and ends with that one's token.
+    pub fn belongs_to(&mut self, identity: &Identity) {
+        self.life = self.life.with(identity);
+        self.over = Over::of(&self.life);
     }
 
     /// The way out for those who talk to many sockets, and may have so many messages wait.
@@ -147,10 +162,16 @@ impl Socket {
     pub async fn next(&mut self) -> Received {
         loop {
             let next = poll_fn(|waker| {
+                if let Poll::Ready(ending) = self.over.poll(waker) {
+                    return Poll::Ready(Err(ending));
+                }
                 self.stream.get_ref().writer().keep_flowing(waker);
-                self.stream.poll_next_unpin(waker)
+                self.stream.poll_next_unpin(waker).map(Ok)
             });
-            let next = next.await;
+            let next = match next.await {
+                Ok(next) => next,
+                Err(ending) => return Received::Over(ending),
+            };
             self.count(next.as_ref());
             return match next {
                 None => Received::Gone,
@@ -201,13 +222,22 @@ impl Socket {
     }
 
     /// Says why, instead of what waits, and ends. Whoever does not read it in time does not get it.
-    pub async fn close(mut self, ending: Ending) {
+    pub async fn close(self, ending: Ending) {
+        self.close_after(&[], ending).await;
+    }
+
+    /// As [`Socket::close`], after some last words.
+    pub async fn close_after(mut self, words: &[Frame], ending: Ending) {
         let farewell = CloseFrame {
             code: ending.code.into(),
             reason: Frame::from_static(ending.reason),
         };
         self.stream.get_ref().writer().forget();
         let closing = async {
+            for word in words {
+                let word = Message::Text(word.clone());
+                self.stream.feed(word).await.ok()?;
+            }
             self.stream
                 .send(Message::Close(Some(farewell)))
                 .await
@@ -262,7 +292,8 @@ impl Talk {
 /// What the sockets of a process share.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    origins: Vec<String>,
+    pub(crate) origins: Origins,
+    tokens: Arc<Tokens>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -270,30 +301,17 @@ pub(crate) struct Sockets {
 impl Sockets {
     pub(crate) fn new(context: &Context) -> Self {
         Self {
-            origins: context.settings.allowed_origins.clone(),
+            origins: Origins::new(&context.settings),
+            tokens: Arc::clone(&context.tokens),
             tasks: context.tasks.clone(),
             shutdown: context.shutdown.clone(),
         }
     }
 
-    /// Refuses what is no handshake, and pages of foreign origins: a browser lets any page open a
-    /// socket to anywhere.
+    /// Refuses what is no handshake, and pages of foreign origins.
     pub(crate) fn admit(&self, request: &Request) -> Result<(), Error> {
         accept_key(&request.headers)?;
-        let Some(origin) = request.headers.get(header::ORIGIN) else {
-            return Ok(());
-        };
-        let origin = origin.to_str().unwrap_or_default();
-        let host = request.headers.get(header::HOST);
-        let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let authority = origin.split_once("://").map(|(_, authority)| authority);
-        let own = authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host));
-        if own || self.origins.iter().any(|allowed| allowed == origin) {
-            return Ok(());
-        }
-        Err(Error::forbidden(
-            "Pages of this origin may not open sockets here",
-        ))
+        self.origins.admit(&request.headers)
     }
 }
 
@@ -312,8 +330,8 @@ impl Upgrade {
         }
     }
 
-    fn start(self, talk: Talk) {
-        let shutdown = self.sockets.shutdown.clone();
+    fn start(self, talk: Talk, identity: Option<&Identity>) {
+        let life = Life::new(Arc::clone(&self.sockets), identity);
         self.sockets.tasks.spawn(async move {
             let Ok(Ok(upgraded)) = tokio::time::timeout(PATIENCE, self.connection).await else {
                 return;
@@ -341,7 +359,8 @@ impl Upgrade {
             );
             (talk.0)(Socket {
                 stream: stream.await,
-                shutdown,
+                over: Over::of(&life),
+                life,
             })
             .await;
         });
@@ -356,80 +375,10 @@ fn connection_of(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
     Some((connection, parts.read_buf.to_vec()))
 }
 
-/// Who opens the socket (D8): a token in `Authorization`, in the subprotocols or in the query.
-pub(crate) fn identify(tokens: &Tokens, request: &Request) -> Result<Option<Identity>, Error> {
-    if request.headers.contains_key(header::AUTHORIZATION) {
-        return tokens.identify(Auth::Optional, &request.headers);
-    }
-    let offered = protocols(&request.headers);
-    let place = offered.iter().position(|name| *name == BEARER);
-    let in_protocol = place.and_then(|place| offered.get(place + 1).copied());
-    let token = in_protocol.map(str::to_owned);
-    match token.or_else(|| request.query("access_token")) {
-        Some(token) => tokens.verify(&token).map(Some),
-        None => Ok(None),
-    }
-}
-
-fn protocols(headers: &HeaderMap) -> Vec<&str> {
-    let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(',').map(str::trim))
-        .collect()
-}
-
-/// The answer to the client's key.
-fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Error> {
-    let has = |name: &header::HeaderName, word: &str| {
-        let mut lines = headers.get_all(name).iter();
-        lines.any(|line| {
-            let mut words = line.to_str().unwrap_or_default().split(',');
-            words.any(|found| found.trim().eq_ignore_ascii_case(word))
-        })
-    };
-    let wanted = has(&header::CONNECTION, "upgrade")
-        && has(&header::UPGRADE, "websocket")
-        && has(&header::SEC_WEBSOCKET_VERSION, "13");
-    if !wanted {
-        let error = Error::new(Code::UpgradeRequired, "Only a WebSocket is served here");
-        return Err(error
-            .with(header::UPGRADE, HeaderValue::from_static("websocket"))
-            .with(
-                header::SEC_WEBSOCKET_VERSION,
-                HeaderValue::from_static("13"),
-            ));
-    }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY);
-    let sound = |key: &&HeaderValue| {
-        let decoded = base64::engine::general_purpose::STANDARD.decode(key.as_bytes());
-        decoded.is_ok_and(|bytes| bytes.len() == 16)
-    };
-    let key = key
-        .filter(sound)
-        .ok_or_else(|| Error::malformed("Sec-WebSocket-Key must be 16 bytes in base64"))?;
-    HeaderValue::try_from(derive_accept_key(key.as_bytes())).map_err(Error::internal)
-}
-
-/// 101
-fn switching(request: &Request) -> Result<http::Response<Bytes>, Error> {
-    let mut response = http::Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let key = accept_key(&request.headers)?;
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
-    if protocols(&request.headers).contains(&BEARER) {
-        let bearer = HeaderValue::from_static(BEARER);
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, bearer);
-    }
-    Ok(response)
-}
-
 impl<S: Send + Sync + 'static> Route<S> {
     /// A WebSocket at `GET template`, which anybody may open; the handler learns who does, if they
-    /// say so. A page of a foreign origin and a bad token are refused before it is asked.
+    /// say so. A page of a foreign origin and a bad token are refused before it is asked. The
+    /// socket ends with the token ([`Received::Over`]).
     pub fn socket<F, R>(template: &'static str, handler: F) -> Self
     where
         F: Fn(Arc<S>, Request) -> R + Clone + Send + Sync + 'static,
@@ -448,7 +397,9 @@ impl<S: Send + Sync + 'static> Route<S> {
                             "Only HTTP/1.1 can become a WebSocket",
                         )
                     })?;
-                    upgrade.start(handler(state, request).await?);
+                    let identity = request.identity.clone();
+                    let talk = handler(state, request).await?;
+                    upgrade.start(talk, identity.as_ref());
                     Ok(response)
                 })
             })

@@ -3,9 +3,11 @@
 //! The rules are those of RFC 8725: the algorithm follows from the key and never from the token,
 //! `iss`, `aud` and `typ` are checked, and nothing that a token names is ever fetched.
 
+mod watch;
+
 use std::{
     collections::HashMap,
-    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use http::{HeaderMap, header};
@@ -14,6 +16,9 @@ use proto::users::TokenUpdate;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+pub use watch::{TokenEnd, TokenWatch};
+
+use self::watch::Watchers;
 use crate::{Auth, Error, clock};
 
 /// `iss` of every token.
@@ -84,6 +89,7 @@ pub struct Tokens {
     keys: RwLock<HashMap<String, VerificationKey>>,
     /// `jti` to expiry; `None` until the first snapshot.
     revoked: RwLock<Option<HashMap<String, i64>>>,
+    watchers: Arc<Watchers>,
 }
 
 #[derive(Clone)]
@@ -105,12 +111,14 @@ impl Tokens {
             scheme,
             keys: RwLock::default(),
             revoked: RwLock::default(),
+            watchers: Arc::default(),
         }
     }
 
     /// Takes in what `users` says.
     pub fn apply(&self, update: TokenUpdate) {
         let now = clock::now().timestamp();
+        let keys_changed = update.snapshot || !update.keys.is_empty();
         let mut keys = write(&self.keys);
         keys.retain(|_, key| key.expires_at > now);
         for key in update.keys {
@@ -132,6 +140,14 @@ impl Tokens {
             revoked.retain(|_, expires_at| !has_expired(*expires_at, now));
             let new = update.revoked.iter();
             revoked.extend(new.map(|revocation| (revocation.jti.clone(), revocation.expires_at)));
+        }
+        drop(revoked);
+        let ids = update.revoked.iter();
+        self.watchers
+            .log_out(ids.map(|revocation| revocation.jti.as_str()));
+        if keys_changed {
+            self.watchers
+                .look(|identity| self.still_good(identity).is_ok());
         }
     }
 

@@ -6,8 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::socket::{Encoded, Ending, Frame, Outlet, Received, Refused, Socket};
-use tokio_util::sync::CancellationToken;
+use chassis::socket::{Encoded, Ending, Frame, Life, Outlet, Received, Refused, Socket};
 
 use crate::socketio::packet;
 
@@ -101,9 +100,9 @@ impl Line {
         Self { socket, language }
     }
 
-    /// See [`Socket::shutdown`].
-    pub(crate) fn shutdown(&self) -> CancellationToken {
-        self.socket.shutdown()
+    /// See [`Socket::life`].
+    pub(crate) fn life(&self) -> Life {
+        self.socket.life()
     }
 
     /// Where it hears what is said to rooms, of which so much may wait.
@@ -150,8 +149,15 @@ impl Line {
         }
     }
 
-    /// See [`Socket::close`].
+    /// See [`Socket::close`]. A client of Socket.IO comes back by itself when a connection breaks: one whose token is good no
+    /// more is told to go, for with that token it would be refused.
     pub(crate) async fn close(self, ending: Ending) {
-        self.socket.close(ending).await;
+        match self.language {
+            Language::SocketIo if ending.code == Ending::UNAUTHENTICATED => {
+                let words = packet::farewell(ending.reason);
+                self.socket.close_after(&words, ending).await;
+            }
+            _ => self.socket.close(ending).await,
+        }
     }
 }

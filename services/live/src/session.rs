@@ -116,15 +116,20 @@ impl Session {
         }
     }
 
+    /// Who it is of, if they said so.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.writer.identity.as_ref()
+    }
+
     /// Talks until one of both ends it.
     pub(crate) async fn run(mut self, mut line: Line, mut speech: impl Speech) {
         metrics::opened();
         let member = self.member(&line);
-        let (shutdown, cut) = (line.shutdown(), Arc::clone(&self.cut));
+        let (life, cut) = (line.life(), Arc::clone(&self.cut));
         // Who is being told what was missed hears of the end, too.
         let opened = tokio::select! {
             opened = speech.open(&member, &mut line) => opened,
-            () = shutdown.cancelled() => Err(Ending::RESTART),
+            ending = life.over() => Err(ending),
             ending = cut.ended() => Err(ending),
         };
         let ending = match opened {
@@ -137,6 +142,7 @@ impl Session {
             Some(Ending::RESTART) => "restart",
             Some(SLOW) => "slow",
             Some(SILENT) => "silent",
+            Some(ending) if ending.code == Ending::UNAUTHENTICATED => "token",
             Some(_) => "rules",
         };
         if let Some(ending) = ending {
@@ -162,13 +168,11 @@ impl Session {
         line: &mut Line,
         speech: &mut impl Speech,
     ) -> Option<Ending> {
-        // Both wait once, not again for each message: thousands share the one lock behind.
-        let (shutdown, cut) = (line.shutdown(), Arc::clone(&self.cut));
-        let (mut shutdown, mut cut) = (pin!(shutdown.cancelled()), pin!(cut.ended()));
+        let cut = Arc::clone(&self.cut);
+        let mut cut = pin!(cut.ended());
         let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
         loop {
             let step = tokio::select! {
-                () = &mut shutdown => Err(Some(Ending::RESTART)),
                 ending = &mut cut => Err(Some(ending)),
                 received = line.next() => self.received(member, line, speech, received).await,
                 _ = ping.tick() => self.ping(line).await,
@@ -181,6 +185,7 @@ impl Session {
 
     /// Answers behind what waits: who joins a room or says something there has heard it then.
     async fn answer(&mut self, line: &mut Line, frame: Frame) -> Result<(), Option<Ending>> {
+        let life = line.life();
         let sending = async { line.feed(frame).await && line.flush().await };
         tokio::select! {
             // Mostly it can be sent at once.
@@ -191,6 +196,7 @@ impl Session {
                 Err(_) => Err(Some(SLOW)),
             },
             ending = self.cut.ended() => Err(Some(ending)),
+            ending = life.token_over() => Err(Some(ending)),
         }
     }
 
@@ -198,10 +204,15 @@ impl Session {
         if self.heard_at.elapsed() > SILENCE {
             return Err(Some(SILENT));
         }
-        match tokio::time::timeout(SENDING, line.ping()).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(None),
-            Err(_) => Err(Some(SLOW)),
+        let life = line.life();
+        tokio::select! {
+            biased;
+            sent = tokio::time::timeout(SENDING, line.ping()) => match sent {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(None),
+                Err(_) => Err(Some(SLOW)),
+            },
+            ending = life.token_over() => Err(Some(ending)),
         }
     }
 
@@ -215,7 +226,7 @@ impl Session {
         self.heard_at = Instant::now();
         let answer = match received {
             Received::Gone => return Err(None),
-            Received::Broken(ending) => return Err(Some(ending)),
+            Received::Broken(ending) | Received::Over(ending) => return Err(Some(ending)),
             Received::Ping | Received::Pong => {
                 return if self.control.take() {
                     Ok(())
@@ -231,8 +242,15 @@ impl Session {
             }
             Received::Binary => Some(model::error("A frame must be text")),
             Received::Text(text) => {
+                let life = line.life();
                 let saying = speech.say(member, &self.writer, line, &text);
-                saying.instrument(trace::frame(S::KIND, &self.opened)).await
+                let saying = saying.instrument(trace::frame(S::KIND, &self.opened));
+                tokio::select! {
+                    biased;
+                    answer = saying => answer,
+                    // What others say is heard while this waits for its answer.
+                    ending = life.token_over() => return Err(Some(ending)),
+                }
             }
         };
         match answer {

@@ -7,7 +7,7 @@ use chassis::{
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use crate::session::PING as PING_INTERVAL;
+use crate::{model, session::PING as PING_INTERVAL};
 
 /// Asks a client whether it is still there.
 pub(crate) const PING: Frame = Frame::from_static("2");
@@ -156,6 +156,12 @@ pub(crate) fn refused(namespace: &str, error: &Error) -> Frame {
     format!("44{namespace}{said}").into()
 }
 
+/// Says why a client has to go, and tells it to.
+pub(crate) fn farewell(reason: &str) -> [Frame; 2] {
+    let why = of_frame(model::error(reason));
+    [why, Frame::from_static("41")]
+}
+
 /// Answers an event that asked for it.
 pub(crate) fn answer(id: u64, outcome: Result<(), &Error>) -> Frame {
     let said = match outcome {
@@ -191,7 +197,6 @@ pub(crate) fn of_frame(frame: Frame) -> Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model;
 
     fn parsed(text: &str) -> Packet {
         Packet::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))

@@ -60,13 +60,8 @@ impl Visit {
 
     /// Lets in who asks for it in time, and talks until the end.
     pub(super) async fn run(mut self, mut socket: Socket) {
-        let shutdown = socket.shutdown();
-        let entered = tokio::select! {
-            () = shutdown.cancelled() => Err(Some(Ending::RESTART)),
-            entered = tokio::time::timeout(PATIENCE, self.enter(&mut socket)) => {
-                entered.unwrap_or(Err(Some(LATE)))
-            }
-        };
+        let entering = tokio::time::timeout(PATIENCE, self.enter(&mut socket));
+        let entered = entering.await.unwrap_or(Err(Some(LATE)));
         match entered {
             Ok(session) => {
                 let rooms = Rooms::new(&self.live.hub);
@@ -106,6 +101,9 @@ impl Visit {
             Ok(Packet::Connect(namespace, _)) if namespace != MAIN => nowhere(&namespace),
             Ok(Packet::Connect(_, auth)) if self.entered.is_none() => match self.seated(auth) {
                 Ok(session) => {
+                    if let Some(identity) = session.identity() {
+                        socket.belongs_to(identity);
+                    }
                     self.entered = Some(session);
                     packet::connected(&clock::id().simple().to_string())
                 }
@@ -170,7 +168,7 @@ async fn heard(socket: &mut Socket) -> Result<Frame, Option<Ending>> {
             Received::Ping | Received::Pong => {}
             Received::Binary => return Err(Some(NONSENSE)),
             Received::Gone => return Err(None),
-            Received::Broken(ending) => return Err(Some(ending)),
+            Received::Broken(ending) | Received::Over(ending) => return Err(Some(ending)),
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Bad clients, and the end of tokens and of instances.
+//! Bad clients, and the end of instances.
 
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use testkit::Signer;
 use tokio::time::interval;
 use tokio_tungstenite::{
     connect_async,
@@ -169,62 +168,6 @@ async fn d8_a_user_has_so_many_sockets_and_no_more() {
         opened.map(|_| ()).map_err(|error| error.to_string())
     })
     .await;
-}
-
-#[tokio::test]
-async fn d3_a_token_that_expires_takes_the_right_to_write_with_it() {
-    let world = World::start();
-    let live = world.live(&[]).await;
-    let mut claims = Signer::claims(7, "ada");
-    // Clocks may differ by five seconds.
-    claims.exp = claims.iat + 3;
-    let token = live.signer().sign(&claims);
-    let mut ada = Client::open(&live, PATH, Some(&token)).await;
-    let mut pace = interval(Duration::from_millis(200));
-    let mut taken = 0;
-    let refused_with = loop {
-        pace.tick().await;
-        ada.comment("in time").await;
-        let answer = ada.heard().await;
-        if answer["event"] == "error" {
-            break answer["data"]["message"].clone();
-        }
-        taken += 1;
-    };
-    assert_eq!(refused_with, "The token has expired");
-    assert!(taken > 0);
-    assert_eq!(world.discussions.texts("p").len(), taken);
-    // Listening goes on; with the same token, nobody comes in again.
-    world.discussions.write("p", 9, "by rest");
-    assert_eq!(ada.texts(1).await, ["by rest"]);
-    ada.comment("late").await;
-    assert_eq!(ada.error().await, "The token has expired");
-    let again = Client::try_open(&live, PATH, Some(&token)).await;
-    assert_eq!(refused(again), 401);
-}
-
-#[tokio::test]
-async fn d3_a_token_that_is_logged_out_takes_the_right_to_write_with_it() {
-    let world = World::start();
-    let live = world.live(&[]).await;
-    let claims = Signer::claims(8, "ben");
-    let token = live.signer().sign(&claims);
-    let mut ben = Client::open(&live, PATH, Some(&token)).await;
-    ben.comment("first").await;
-    assert_eq!(ben.texts(1).await, ["first"]);
-    live.context.tokens.apply(proto::users::TokenUpdate {
-        snapshot: false,
-        keys: vec![],
-        revoked: vec![proto::users::Revocation {
-            jti: claims.jti,
-            expires_at: claims.exp,
-        }],
-    });
-    ben.comment("second").await;
-    assert_eq!(ben.error().await, "The token was logged out");
-    // Listening goes on.
-    world.discussions.write("p", 9, "by rest");
-    assert_eq!(ben.texts(1).await, ["by rest"]);
 }
 
 #[tokio::test]

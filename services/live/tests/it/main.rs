@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod comments;
+mod ends;
 mod fan_out;
 mod limits;
 mod rooms;

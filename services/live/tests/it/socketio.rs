@@ -11,11 +11,11 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::world::{Client, World, refused};
 
-const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
+pub const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
 const POLL: &str = "/socket.io/?EIO=4&transport=polling";
 
 /// A client that sees packets.
-struct Io(Client);
+pub struct Io(pub Client);
 
 impl Io {
     /// Opened, and nothing said.
@@ -31,7 +31,7 @@ impl Io {
     }
 
     /// Let in.
-    async fn connect(live: &TestService<Live>, auth: Value) -> Self {
+    pub async fn connect(live: &TestService<Live>, auth: Value) -> Self {
         let mut io = Self::open(live).await;
         io.say(format!("40{auth}")).await;
         let connected = io.heard().await;
@@ -39,12 +39,12 @@ impl Io {
         io
     }
 
-    async fn say(&mut self, packet: impl Into<String>) {
+    pub async fn say(&mut self, packet: impl Into<String>) {
         self.0.say(packet).await;
     }
 
     /// Sends an event and waits for its answer; what came before that.
-    async fn emit(&mut self, name: &str, data: Value) -> (Value, Vec<String>) {
+    pub async fn emit(&mut self, name: &str, data: Value) -> (Value, Vec<String>) {
         self.say(format!("427{}", json!([name, data]))).await;
         let mut before = Vec::new();
         loop {
@@ -57,7 +57,7 @@ impl Io {
         }
     }
 
-    async fn heard(&mut self) -> String {
+    pub async fn heard(&mut self) -> String {
         loop {
             let next = tokio::time::timeout(Duration::from_secs(45), self.0.stream.next());
             match next.await.expect("nothing came in time") {
@@ -66,6 +66,13 @@ impl Io {
                 other => panic!("{other:?} instead of a packet"),
             }
         }
+    }
+
+    /// What the event `error` says, which comes next.
+    pub async fn error(&mut self) -> String {
+        let event = self.event().await;
+        assert_eq!(event[0], "error", "{event}");
+        event[1]["message"].as_str().unwrap().to_owned()
     }
 
     async fn event(&mut self) -> Value {
@@ -77,7 +84,7 @@ impl Io {
     }
 }
 
-async fn post(live: &TestService<Live>, sid: &str, payload: impl Into<String>) -> Reply {
+pub async fn post(live: &TestService<Live>, sid: &str, payload: impl Into<String>) -> Reply {
     let url = format!("http://{}{POLL}&sid={sid}", live.address);
     let request = reqwest::Client::new().request(Method::POST, url);
     let request = request.header("content-type", "text/plain;charset=UTF-8");
@@ -85,12 +92,12 @@ async fn post(live: &TestService<Live>, sid: &str, payload: impl Into<String>) -
 }
 
 /// Begins as clients do that were not told to begin with a WebSocket.
-async fn knock(live: &TestService<Live>) -> String {
+pub async fn knock(live: &TestService<Live>) -> String {
     let reply = live.get(POLL).await;
-    assert_eq!(reply.status, 200, "{}", reply.text);
+    let id = sid(&reply);
     let open: Value = serde_json::from_str(reply.text.strip_prefix('0').unwrap()).unwrap();
     assert_eq!(open["upgrades"], json!(["websocket"]));
-    open["sid"].as_str().unwrap().to_owned()
+    id
 }
 
 #[tokio::test]
@@ -403,4 +410,10 @@ async fn d23b_the_door_is_no_store() {
     world.redis.kill();
     live.get(POLL).await.problem(503);
     Io::connect(&live, json!({})).await;
+}
+
+fn sid(reply: &Reply) -> String {
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let open: Value = serde_json::from_str(reply.text.strip_prefix('0').unwrap()).unwrap();
+    open["sid"].as_str().unwrap().to_owned()
 }

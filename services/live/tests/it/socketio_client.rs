@@ -10,10 +10,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use testkit::SocketIo;
+use testkit::{Signer, SocketIo};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::world::World;
+use crate::{ends::log_out, world::World};
 
 /// Gives each connection to the next instance in turn.
 #[derive(Debug, Clone)]
@@ -137,4 +137,23 @@ async fn d23b_a_client_without_websockets_is_told_that_it_needs_them() {
         (&error[0], &error[2]["status"], &error[3]),
         (&json!("connect_error"), &json!(422), &json!(false))
     );
+}
+
+#[tokio::test]
+async fn a_client_whose_token_ends_hears_why_and_stays_away() {
+    let world = World::start();
+    let live = world.live(&[]).await;
+    let url = format!("http://{}", live.address);
+    for options in [json!({}), json!({"transports": ["websocket"]})] {
+        let claims = Signer::claims(7, "ada");
+        let mut all = options.clone();
+        all["auth"] = json!({ "token": live.signer().sign(&claims) });
+        let mut client = SocketIo::open(&url, &all);
+        assert_eq!(client.next().await, json!(["connect", "websocket"]));
+        log_out(&live, &[&claims.jti], false);
+        let why = json!({"message": "The token was logged out"});
+        assert_eq!(client.until("error").await[1], why);
+        let gone = client.until("disconnect").await;
+        assert_eq!(gone[1], "io server disconnect", "{gone}");
+    }
 }

@@ -42,6 +42,7 @@ struct Store {
     /// How often it was asked what it has.
     reads: AtomicUsize,
     away: AtomicBool,
+    hung: AtomicBool,
     redis: String,
 }
 
@@ -121,6 +122,11 @@ impl Discussions {
         self.0.away.store(away, SeqCst);
     }
 
+    /// It takes what is written, and never says so.
+    pub fn hang(&self) {
+        self.0.hung.store(true, SeqCst);
+    }
+
     fn here(&self, post_id: &str) -> Result<(), Status> {
         if self.0.away.load(SeqCst) {
             return Err(Status::unavailable("away"));
@@ -150,6 +156,9 @@ impl discussions_server::Discussions for Discussions {
     ) -> Result<Response<Comment>, Status> {
         let asked = request.into_inner();
         self.here(&asked.post_id)?;
+        if self.0.hung.load(SeqCst) {
+            std::future::pending::<()>().await;
+        }
         Ok(Response::new(self.tell(
             &asked.post_id,
             asked.user_id,
@@ -241,11 +250,25 @@ impl Client {
         path: &str,
         token: Option<&str>,
     ) -> Result<Self, Error> {
+        Self::try_open_from(live, path, token, None).await
+    }
+
+    /// From an address, as the ingress tells it.
+    pub async fn try_open_from(
+        live: &TestService<Live>,
+        path: &str,
+        token: Option<&str>,
+        address: Option<&str>,
+    ) -> Result<Self, Error> {
         let url = format!("ws://{}{path}", live.address);
         let mut request = url.into_client_request().unwrap();
-        if let Some(token) = token {
-            let bearer = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
-            request.headers_mut().insert("authorization", bearer);
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let address = address.map(str::to_owned);
+        for (name, value) in [("authorization", bearer), ("x-forwarded-for", address)] {
+            if let Some(value) = value {
+                let value = HeaderValue::try_from(value).unwrap();
+                request.headers_mut().insert(name, value);
+            }
         }
         let (stream, _) = connect_async(request).await?;
         Ok(Self { stream })
@@ -292,16 +315,23 @@ impl Client {
 
     /// The code with which the server ends it.
     pub async fn closed(&mut self) -> u16 {
+        self.farewell().await.0
+    }
+
+    /// The code and the reason with which the server ends it.
+    pub async fn farewell(&mut self) -> (u16, String) {
         loop {
             match self.next().await {
-                Some(Message::Close(Some(frame))) => return frame.code.into(),
+                Some(Message::Close(Some(frame))) => {
+                    return (frame.code.into(), frame.reason.to_string());
+                }
                 Some(Message::Text(_)) => {}
                 other => panic!("{other:?} instead of a farewell"),
             }
         }
     }
 
-    async fn next(&mut self) -> Option<Message> {
+    pub async fn next(&mut self) -> Option<Message> {
         loop {
             let next = tokio::time::timeout(Duration::from_mins(1), self.stream.next());
             match next.await.expect("nothing came in time")? {

@@ -8,6 +8,8 @@ const LONGEST_DELAY = 15000;
 // How long what was missed may take to come, until a comment that was on its way counts as lost.
 const REPLAY = 3000;
 const DELETED = 1000;
+// The sign-in that the socket was opened with has ended.
+const SIGNED_OUT = 4401;
 
 const element = (id) => document.getElementById(id);
 const postId = new URLSearchParams(location.search).get("post");
@@ -110,13 +112,19 @@ async function logout() {
   await ask("/api/auth/logout", { method: "POST", headers }).catch(() => {});
 }
 
+function signedOut(token) {
+  if (me && me.token === token) {
+    setMe(null);
+    complain("You are signed in no more: sign in again to write");
+  }
+}
+
 // A browser does not tell why a socket was refused: an ended sign-in is the one reason that waiting does not mend.
 async function checkMe() {
   const { token } = me;
   const answer = await ask("/auth/validate", { headers: { authorization: `Bearer ${token}` } });
-  if (answer.status === 401 && me?.token === token) {
-    setMe(null);
-    complain("You are signed in no more: sign in again to write");
+  if (answer.status === 401) {
+    signedOut(token);
   }
 }
 
@@ -196,7 +204,8 @@ function connect() {
   const url = new URL(`/ws/posts/${post}/comments`, location.href);
   url.protocol = url.protocol.replace("http", "ws");
   url.searchParams.set("after", last);
-  const opening = new WebSocket(url, me ? ["bearer", me.token] : []);
+  const token = me?.token;
+  const opening = new WebSocket(url, token ? ["bearer", token] : []);
   let opened = false;
   socket = opening;
   opening.onopen = () => {
@@ -208,7 +217,12 @@ function connect() {
     showPresence();
   };
   opening.onmessage = ({ data }) => heard(JSON.parse(data));
-  opening.onclose = ({ code, reason }) => lost(opened, code, reason);
+  opening.onclose = ({ code, reason }) => {
+    if (code === SIGNED_OUT) {
+      signedOut(token);
+    }
+    lost(opened, code, reason);
+  };
 }
 
 // A comment that was sent as the connection broke may be stored: then it comes back now, and must not be sent again.

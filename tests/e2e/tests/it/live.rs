@@ -169,28 +169,47 @@ async fn d8_a_token_comes_by_header_subprotocol_or_query() {
     open(&path, &own).await.unwrap();
 }
 
+/// The code and the words with which a socket ends; what comes before is passed over.
+pub(crate) async fn farewell(socket: &mut Socket) -> (u16, String) {
+    loop {
+        let next = tokio::time::timeout(testkit::PATIENCE, socket.next());
+        match next.await.expect("it ends in time").unwrap().unwrap() {
+            Message::Close(Some(farewell)) => {
+                return (farewell.code.into(), farewell.reason.to_string());
+            }
+            Message::Close(None) => panic!("it ended without a word"),
+            _ => {}
+        }
+    }
+}
+
 #[tokio::test]
-async fn d3_a_logged_out_token_writes_no_more() {
+async fn d3_sockets_end_with_the_logout_and_those_of_others_stay() {
     let mesh = Mesh::current();
-    let ada = mesh.person().await;
+    let (ada, ben) = (mesh.person().await, mesh.person().await);
     let id = post(&ada, "Zoe").await;
     let path = format!("/ws/posts/{id}/comments");
-    let mut socket = open(&path, &bearer(&ada)).await.unwrap();
+    let mut ending = Vec::new();
+    // The ingress spreads them over both instances.
+    for door in [&path, "/ws/topics/zoe", "/ws/reviews", "/"] {
+        for _ in 0..2 {
+            ending.push(open(door, &bearer(&ada)).await.unwrap());
+        }
+    }
+    let mut stays = [
+        open(&path, &[]).await.unwrap(),
+        open(&path, &bearer(&ben)).await.unwrap(),
+    ];
     mesh.call(Method::POST, "/api/auth/logout", &ada.token, &Value::Null)
         .await
         .expect(200);
-    let deadline = tokio::time::Instant::now() + testkit::PATIENCE;
-    // Slower than what a socket may say in a second.
-    let mut pace = tokio::time::interval(Duration::from_millis(200));
-    loop {
-        pace.tick().await;
-        assert!(tokio::time::Instant::now() < deadline, "still writes");
-        say(&mut socket, json!({"comment_text": "late"})).await;
-        let answer = heard(&mut socket).await;
-        if answer["event"] == "error" {
-            assert_eq!(answer["data"]["message"], "The token was logged out");
-            return;
-        }
+    for socket in &mut ending {
+        let told = farewell(socket).await;
+        assert_eq!(told, (4401, "The token was logged out".to_owned()));
+    }
+    say(&mut stays[1], json!({"comment_text": "still here"})).await;
+    for socket in &mut stays {
+        assert_eq!(texts(socket, 1).await, ["still here"]);
     }
 }
 
