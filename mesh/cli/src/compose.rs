@@ -320,6 +320,10 @@ fn application(
     for (name, value) in entry.env.iter().chain(&entry.development_env) {
         process = process.env(name, value);
     }
+    let of_tests = entry.test_env.iter().filter(|_| mesh.name == "test");
+    for (name, value) in of_tests {
+        process = process.env(name, value);
+    }
     if mesh.name == "test" && postgres::SERVICES.contains(&service) {
         let name = format!("{}_DATABASE_URL", service.to_uppercase());
         process = process.env(&name, format!("{}/{service}", postgres::url(mesh)));

@@ -41,6 +41,9 @@ pub struct Entry {
     /// What they get besides on one machine, and nowhere else.
     #[serde(default)]
     pub development_env: BTreeMap<String, String>,
+    /// What they get in a mesh of tests beside that.
+    #[serde(default)]
+    pub test_env: BTreeMap<String, String>,
 }
 
 fn one() -> u16 {

@@ -8,6 +8,7 @@ use http::StatusCode;
 use crate::{
     Live,
     comments::{self, Comments},
+    limits::Asker,
     line::Line,
     model::RoomName,
     presence::PresenceResponse,
@@ -45,11 +46,13 @@ pub(crate) fn routes() -> Vec<Route<Live>> {
         Route::get("/socket.io/", socketio::poll)
             .auth(Auth::Optional)
             .objective(socketio::POLL)
+            .guards_origin()
             .undocumented()
             .media("text/plain")
             .summary("How clients of Socket.IO begin before their WebSocket is open"),
         Route::post_text("/socket.io/", socketio::post)
             .answers(StatusCode::OK)
+            .guards_origin()
             .undocumented()
             .media("text/plain")
             .summary("What clients of Socket.IO say before their WebSocket is open"),
@@ -101,7 +104,8 @@ async fn reviews(live: Arc<Live>, request: Request) -> Result<Talk, Error> {
 fn session(live: &Live, request: &Request) -> Result<Session, Error> {
     let identity = request.identity().cloned();
     let user_id = identity.as_ref().map(|identity| identity.user_id);
-    let seat = live.seats.take(user_id, request.client_address())?;
+    let asker = Asker::new(user_id, request.client_address());
+    let seat = live.seats.take(asker)?;
     Ok(Session::new(live, identity, seat))
 }
 

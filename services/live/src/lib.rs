@@ -86,7 +86,7 @@ impl Service for Live {
         let hub = Hub::new(bus.clone(), discussions, look, context);
         context.spawn(Arc::clone(&hub).listen(heard));
         context.spawn(Arc::clone(&hub).follow(stored));
-        let door = Door::new(bus.redis().clone());
+        let door = Door::new(bus.redis().clone(), settings.limits.clone());
         let presence = Presence::new(bus, Arc::clone(&hub), &context.instance);
         context.spawn(Arc::clone(&presence).keep_current());
         events::told(Arc::clone(&hub)).start(&broker, context).await;

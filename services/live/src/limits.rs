@@ -1,10 +1,11 @@
-//! Who may have how much: sockets a user and address, messages a second.
+//! Who may have how much: sockets a user and address, sessions that have no socket yet, messages a second.
 
 use std::{
     collections::HashMap,
+    fmt,
     hash::Hash,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -27,8 +28,14 @@ pub struct Limits {
     #[arg(long, env = "LIVE_SOCKETS_PER_USER", default_value_t = 20)]
     pub sockets_per_user: usize,
     /// Sockets that one address may have on an instance without signing in
-    #[arg(long, env = "LIVE_SOCKETS_PER_ADDRESS", default_value_t = 5_000)]
+    #[arg(long, env = "LIVE_SOCKETS_PER_ADDRESS", default_value_t = 500)]
     pub sockets_per_address: usize,
+    /// Sockets that one address may have on an instance, with those of who is signed in
+    #[arg(long, env = "LIVE_SOCKETS_PER_ADDRESS_IN_ALL", default_value_t = 5_000)]
+    pub sockets_per_address_in_all: usize,
+    /// Socket.IO sessions that one address may have on all instances before their WebSockets are open
+    #[arg(long, env = "LIVE_POLLING_PER_ADDRESS", default_value_t = 100)]
+    pub polling_per_address: usize,
     /// Messages a second that one socket may send in the long run
     #[arg(long, env = "LIVE_MESSAGES_PER_SECOND", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub messages_per_second: u32,
@@ -37,11 +44,76 @@ pub struct Limits {
     pub queue: u32,
 }
 
-/// Who a socket is counted for.
+/// Somebody who counts as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Holder {
+pub(crate) enum Holder {
     User(i64),
+    /// Those of an address who are not signed in.
+    Guests(Option<IpAddr>),
+    /// All of an address.
     Address(Option<IpAddr>),
+}
+
+/// Who asks: a user or nobody in particular, from an address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    pub(crate) user_id: Option<i64>,
+    address: Option<IpAddr>,
+}
+
+impl Asker {
+    pub(crate) fn new(user_id: Option<i64>, address: Option<IpAddr>) -> Self {
+        Self { user_id, address }
+    }
+
+    /// The same one, as another user.
+    pub(crate) fn signed_in_as(self, user_id: Option<i64>) -> Self {
+        Self { user_id, ..self }
+    }
+
+    /// Who has one socket more by it, and how many each may have.
+    fn sockets(self, limits: &Limits) -> [(Holder, usize); 2] {
+        let own = match self.user_id {
+            Some(id) => (Holder::User(id), limits.sockets_per_user),
+            None => (Holder::Guests(self.address), limits.sockets_per_address),
+        };
+        let all = limits.sockets_per_address_in_all;
+        [own, (Holder::Address(self.address), all)]
+    }
+
+    /// Who has one more session without a WebSocket by it, and how many each may have.
+    pub(crate) fn sessions(self, limits: &Limits) -> Vec<(Holder, usize)> {
+        let address = (Holder::Address(self.address), limits.polling_per_address);
+        let user = self.user_id.map(Holder::User);
+        let user = user.map(|user| (user, limits.sockets_per_user));
+        [address].into_iter().chain(user).collect()
+    }
+}
+
+impl Holder {
+    /// What they are told who have enough.
+    pub(crate) fn refusal(self, limit: usize, what: &str) -> Error {
+        let whose = match self {
+            Self::User(_) => "You have",
+            Self::Guests(_) | Self::Address(_) => "Your address has",
+        };
+        Error::too_many(
+            format!("{whose} {limit} {what} open: close one first"),
+            LATER,
+        )
+    }
+}
+
+/// As a part of a key of Redis.
+impl fmt::Display for Holder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(formatter, "user:{id}"),
+            Self::Guests(Some(address)) => write!(formatter, "guests:{address}"),
+            Self::Address(Some(address)) => write!(formatter, "address:{address}"),
+            Self::Guests(None) | Self::Address(None) => formatter.write_str("nowhere"),
+        }
+    }
 }
 
 /// The sockets that there are.
@@ -61,7 +133,7 @@ struct Taken {
 #[derive(Debug)]
 pub(crate) struct Seat {
     seats: Arc<Seats>,
-    holder: Holder,
+    holders: [Holder; 2],
 }
 
 impl Seats {
@@ -77,45 +149,42 @@ impl Seats {
     ///
     /// # Errors
     /// 429 when they have enough, 503 when there is none left.
-    pub(crate) fn take(
-        self: &Arc<Self>,
-        user_id: Option<i64>,
-        address: Option<IpAddr>,
-    ) -> Result<Seat, Error> {
-        let (holder, limit) = match user_id {
-            Some(id) => (Holder::User(id), self.limits.sockets_per_user),
-            None => (Holder::Address(address), self.limits.sockets_per_address),
-        };
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn take(self: &Arc<Self>, asker: Asker) -> Result<Seat, Error> {
+        let holders = asker.sockets(&self.limits);
+        let mut taken = self.taken();
         if taken.all >= self.limits.sockets {
             return Err(Error::unavailable("Too many sockets are open; try again"));
         }
-        let own = taken.by.entry(holder).or_default();
-        if *own >= limit {
-            let message = format!("You have {limit} sockets open: close one first");
-            return Err(Error::too_many(message, LATER));
+        for (holder, limit) in holders {
+            if taken.by.get(&holder).is_some_and(|own| *own >= limit) {
+                return Err(holder.refusal(limit, "sockets"));
+            }
         }
-        *own += 1;
+        for (holder, _) in holders {
+            *taken.by.entry(holder).or_default() += 1;
+        }
         taken.all += 1;
         Ok(Seat {
             seats: Arc::clone(self),
-            holder,
+            holders: holders.map(|(holder, _)| holder),
         })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self
-            .seats
-            .taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.seats.taken();
         taken.all -= 1;
-        if let Some(own) = taken.by.get_mut(&self.holder) {
-            *own -= 1;
-            if *own == 0 {
-                taken.by.remove(&self.holder);
+        for holder in self.holders {
+            if let Some(own) = taken.by.get_mut(&holder) {
+                *own -= 1;
+                if *own == 0 {
+                    taken.by.remove(&holder);
+                }
             }
         }
     }
@@ -169,26 +238,40 @@ mod tests {
 
     fn seats() -> Arc<Seats> {
         Seats::new(Limits {
-            sockets: 4,
+            sockets: 7,
             sockets_per_user: 2,
-            sockets_per_address: 3,
+            sockets_per_address: 2,
+            sockets_per_address_in_all: 4,
+            polling_per_address: 1,
             messages_per_second: 2,
             queue: 1,
         })
     }
 
+    fn asker(user_id: Option<i64>, last: u8) -> Asker {
+        Asker::new(user_id, Some(IpAddr::from([192, 0, 2, last])))
+    }
+
     #[test]
-    fn s0_23_a_seat_that_is_given_back_can_be_taken_again() {
+    fn s0_23_a_seat_that_is_given_back_can_be_takenagain() {
         let seats = seats();
-        let _first = seats.take(Some(1), None).unwrap();
-        let second = seats.take(Some(1), None).unwrap();
-        let refused = seats.take(Some(1), None).unwrap_err();
-        assert_eq!(refused.code(), chassis::Code::TooManyRequests);
+        let code = |asker| seats.take(asker).unwrap_err().code();
+        let (many, none) = (chassis::Code::TooManyRequests, chassis::Code::Unavailable);
+        let first = seats.take(asker(Some(1), 1)).unwrap();
+        let second = seats.take(asker(Some(1), 2)).unwrap();
+        assert_eq!(code(asker(Some(1), 3)), many);
         drop(second);
-        let _again = seats.take(Some(1), None).unwrap();
-        let _others = [seats.take(None, None), seats.take(None, None)].map(Result::unwrap);
-        let refused = seats.take(Some(2), None).unwrap_err();
-        assert_eq!(refused.code(), chassis::Code::Unavailable);
+        let again = seats.take(asker(Some(1), 1)).unwrap();
+        let guests = [asker(None, 1), asker(None, 1)].map(|guest| seats.take(guest).unwrap());
+        assert_eq!(code(asker(None, 1)), many);
+        // All of one address count together, signed in or not.
+        assert_eq!(code(asker(Some(2), 1)), many);
+        let others = [asker(Some(2), 2), asker(None, 2), asker(None, 3)]
+            .map(|other| seats.take(other).unwrap());
+        assert_eq!(code(asker(Some(3), 4)), none);
+        drop((first, again, guests, others));
+        assert_eq!(seats.taken().all, 0);
+        assert!(seats.taken().by.is_empty());
     }
 
     #[test]

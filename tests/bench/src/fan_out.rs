@@ -94,6 +94,7 @@ fn start(redis: &RedisServer) -> Result<Process> {
         ("REDIS_URL", redis.url()),
         ("LIVE_SOCKETS", "30000".to_owned()),
         ("LIVE_SOCKETS_PER_ADDRESS", "30000".to_owned()),
+        ("LIVE_SOCKETS_PER_ADDRESS_IN_ALL", "30000".to_owned()),
         ("RUST_LOG", "info".to_owned()),
     ];
     let settings = settings.each_ref().map(|(name, value)| (*name, &value[..]));

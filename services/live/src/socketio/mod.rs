@@ -8,16 +8,14 @@ mod visit;
 
 use std::sync::Arc;
 
-use chassis::{Answer, Code, Content, Error, Objective, Request, clock, socket::Talk};
+use chassis::{Answer, Content, Error, Objective, Request, clock, socket::Talk};
 
 pub(crate) use door::Door;
 
-use crate::{Live, socketio::visit::Visit};
+use crate::{Live, limits::Asker, socketio::visit::Visit};
 
 /// What clients are told that ask for what is not there.
 const UNKNOWN_SESSION: &str = "Session ID unknown";
-/// Bytes that a client may post before it has changed to a WebSocket: a token and some names.
-const MAX_POSTED: usize = 8 * 1024;
 
 /// A poll is held for a moment on purpose.
 pub(crate) const POLL: Objective = Objective {
@@ -49,9 +47,10 @@ pub(crate) async fn poll(live: Arc<Live>, request: Request) -> Result<Answer<Con
             identity = Some(live.tokens.verify(&token)?);
         }
         let user_id = identity.map(|identity| identity.user_id);
-        drop(live.seats.take(user_id, request.client_address())?);
+        let asker = Asker::new(user_id, request.client_address());
+        drop(live.seats.take(asker)?);
         let id = clock::id().simple().to_string();
-        live.door.open(&id).await?;
+        live.door.open(&id, asker).await?;
         packet::open(&id, &["websocket"]).to_string()
     };
     Ok(text(payload))
@@ -65,10 +64,6 @@ pub(crate) async fn post(
 ) -> Result<Answer<Content>, Error> {
     require(&request, "polling")?;
     let id = session(&request)?.ok_or_else(|| Error::malformed(UNKNOWN_SESSION))?;
-    if payload.len() > MAX_POSTED {
-        let message = format!("No more than {MAX_POSTED} bytes before the WebSocket is open");
-        return Err(Error::new(Code::TooLarge, message));
-    }
     live.door.keep(&id, &payload).await?;
     Ok(text("ok"))
 }

@@ -1,6 +1,6 @@
 //! A connection of Socket.IO until it is let in.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use chassis::{
     Error, Identity, Request, clock,
@@ -12,7 +12,12 @@ use super::{
     packet::{self, Auth, MAIN, Packet},
     rooms::Rooms,
 };
-use crate::{Live, limits::Seat, line::Line, session::Session};
+use crate::{
+    Live,
+    limits::{Asker, Seat},
+    line::Line,
+    session::Session,
+};
 
 /// Packets that a client may need to get in.
 const MAX_PACKETS: usize = 20;
@@ -26,7 +31,7 @@ pub(super) struct Visit {
     live: Arc<Live>,
     /// Who the request of the WebSocket came from; a token in `auth` counts more.
     identity: Option<Identity>,
-    address: Option<IpAddr>,
+    asker: Asker,
     seat: Option<Seat>,
     /// The session at the door, of a client that did not begin with a WebSocket.
     session: Option<String>,
@@ -45,13 +50,13 @@ impl Visit {
         session: Option<String>,
     ) -> Result<Self, Error> {
         let identity = request.identity().cloned();
-        let address = request.client_address();
         let user_id = identity.as_ref().map(|identity| identity.user_id);
-        let seat = live.seats.take(user_id, address)?;
+        let asker = Asker::new(user_id, request.client_address());
+        let seat = live.seats.take(asker)?;
         Ok(Self {
             live,
             identity,
-            address,
+            asker,
             seat: Some(seat),
             session,
             entered: None,
@@ -128,22 +133,21 @@ impl Visit {
         if heard(socket).await? != packet::UPGRADE {
             return Err(Some(NONSENSE));
         }
-        let said = self.live.door.take(session).await.map_err(|_| Some(AWAY))?;
+        let said = self.live.door.take(session, self.asker).await;
+        let said = said.map_err(|_| Some(AWAY))?;
         let messages = said.into_iter().filter(|packet| packet.starts_with('4'));
         Ok(messages.collect())
     }
 
     fn seated(&mut self, auth: Auth) -> Result<Session, Error> {
-        let user_of = |identity: &Option<Identity>| identity.as_ref().map(|who| who.user_id);
         let identity = match auth.token {
             Some(token) => Some(self.live.tokens.verify(&token)?),
             None => self.identity.clone(),
         };
-        let user_id = user_of(&identity);
-        let seat = match self.seat.take_if(|_| user_id == user_of(&self.identity)) {
-            Some(seat) => seat,
-            None => self.live.seats.take(user_id, self.address)?,
-        };
+        let user_id = identity.as_ref().map(|who| who.user_id);
+        let asker = self.asker.signed_in_as(user_id);
+        let own = self.seat.take_if(|_| user_id == self.asker.user_id);
+        let seat = own.map_or_else(|| self.live.seats.take(asker), Ok)?;
         Ok(Session::new(&self.live, identity, seat))
     }
 }

@@ -171,6 +171,28 @@ async fn d8_a_user_has_so_many_sockets_and_no_more() {
 }
 
 #[tokio::test]
+async fn an_address_has_so_many_sockets_signed_in_or_not() {
+    let world = World::start();
+    let flags = ["--sockets-per-address=2", "--sockets-per-address-in-all=3"];
+    let live = world.live(&flags).await;
+    let [ada, ben] = [(7, "ada"), (8, "ben")].map(|(id, name)| live.token(id, name));
+    let open = |token, address| Client::try_open_from(&live, PATH, token, Some(address));
+    let (here, there) = ("192.0.2.1", "192.0.2.2");
+    let first = open(None, here).await.unwrap();
+    let _second = open(None, here).await.unwrap();
+    assert_eq!(refused(open(None, here).await), 429);
+    let _third = open(Some(&ada), here).await.unwrap();
+    assert_eq!(refused(open(Some(&ben), here).await), 429);
+    let _elsewhere = [open(None, there).await, open(Some(&ben), there).await].map(Result::unwrap);
+    drop(first);
+    testkit::eventually("a seat is free", || async {
+        let opened = open(Some(&ben), here).await;
+        opened.map(|_| ()).map_err(|error| error.to_string())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn s0_11_a_message_in_endless_pieces_ends_the_socket() {
     let world = World::start();
     let live = world.live(&[]).await;
