@@ -35,6 +35,10 @@ pub struct UserFollowed {
     pub follower_id: i64,
     /// Who is followed.
     pub followee_id: i64,
+    /// Greater than that of every earlier change of whom the follower follows: a time in microseconds as its writer has it,
+    /// but never less than the last. Nothing from instances that were started before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
 }
 
 impl Event for UserFollowed {
@@ -52,6 +56,9 @@ pub struct UserUnfollowed {
     pub follower_id: i64,
     /// Who was followed.
     pub followee_id: i64,
+    /// As [`UserFollowed::version`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
 }
 
 impl Event for UserUnfollowed {

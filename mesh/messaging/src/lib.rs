@@ -18,7 +18,7 @@
 //! async fn follow(store: &DatabaseConnection, outbox: &Outbox) -> Result<(), chassis::Error> {
 //!     let transaction = store.begin().await?;
 //!     // … the change …
-//!     let event = UserFollowed { follower_id: 1, followee_id: 2 };
+//!     let event = UserFollowed { follower_id: 1, followee_id: 2, version: None };
 //!     outbox.insert(&transaction, &event).await?;
 //!     outbox.commit(transaction).await
 //! }

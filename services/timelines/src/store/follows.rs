@@ -15,7 +15,7 @@ use super::{
     entity::{follow, reader, star},
 };
 
-/// Somebody follows somebody, or no more, since a time.
+/// Somebody follows somebody, or no more, since a time that orders the changes of one follower.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change {
     pub(crate) follower_id: i64,

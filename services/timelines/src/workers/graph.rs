@@ -1,5 +1,6 @@
 //! The own copy of who follows whom, from what `users` tells.
 
+use chrono::{DateTime, Utc};
 use messaging::{
     Consumer, Failure, Received,
     events::{UserFollowed, UserUnfollowed},
@@ -19,7 +20,7 @@ pub(super) fn consumer(store: &Store) -> Consumer {
                 follower_id: event.data.follower_id,
                 followee_id: event.data.followee_id,
                 following: true,
-                at: event.time,
+                at: ordered_at(event.data.version, event.time),
             };
             apply(followed.clone(), event.id, change)
         })
@@ -28,10 +29,18 @@ pub(super) fn consumer(store: &Store) -> Consumer {
                 follower_id: event.data.follower_id,
                 followee_id: event.data.followee_id,
                 following: false,
-                at: event.time,
+                at: ordered_at(event.data.version, event.time),
             };
             apply(unfollowed.clone(), event.id, change)
         })
+}
+
+/// The place of a change in the order of its follower's, as a time: by the version that its writer gave it, and not by the
+/// clock, which may be set back. Only instances of `users` from before there were versions have nothing but the clock.
+fn ordered_at(version: Option<i64>, time: DateTime<Utc>) -> DateTime<Utc> {
+    version
+        .and_then(DateTime::from_timestamp_micros)
+        .unwrap_or(time)
 }
 
 async fn apply(store: Store, event_id: String, change: Change) -> Result<(), Failure> {

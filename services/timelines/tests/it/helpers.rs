@@ -174,7 +174,7 @@ impl Plaza {
         self.knows(follower, followee, false).await;
     }
 
-    /// `users` tells that somebody follows, or no more, since a time.
+    /// `users` tells that somebody follows, or no more, since a time, as it did before there were versions.
     pub async fn change(
         &self,
         follower: &Person,
@@ -182,23 +182,38 @@ impl Plaza {
         following: bool,
         time: chrono::DateTime<chrono::Utc>,
     ) {
+        self.change_by(follower, followee, following, time, None)
+            .await;
+    }
+
+    /// `users` tells that somebody follows, or no more, at a time and with a version.
+    pub async fn change_by(
+        &self,
+        follower: &Person,
+        followee: &Person,
+        following: bool,
+        time: chrono::DateTime<chrono::Utc>,
+        version: Option<i64>,
+    ) {
         let (follower_id, followee_id) = (follower.id, followee.id);
         if following {
             let event = UserFollowed {
                 follower_id,
                 followee_id,
+                version,
             };
             self.teller.tell(&event, time).await;
         } else {
             let event = UserUnfollowed {
                 follower_id,
                 followee_id,
+                version,
             };
             self.teller.tell(&event, time).await;
         }
     }
 
-    async fn knows(&self, follower: &Person, followee: &Person, following: bool) {
+    pub async fn knows(&self, follower: &Person, followee: &Person, following: bool) {
         let sql =
             "SELECT 1 FROM follows WHERE follower_id = $1 AND followee_id = $2 AND following = $3";
         eventually("the change of the graph", || async {

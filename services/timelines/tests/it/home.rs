@@ -17,6 +17,7 @@ crate::on_each_store![
     s2_25_shows_the_posts_of_those_whom_one_follows,
     s2_25_following_and_unfollowing_change_it,
     s2_25_a_late_event_does_not_undo_a_later_one,
+    a_change_counts_by_its_version_whatever_the_clock_of_its_writer_says,
     s2_25_pages_reach_past_what_redis_keeps,
     s2_25_a_delivery_that_comes_late_hides_nothing,
     s2_25_authors_with_many_followers_are_merged_when_it_is_read,
@@ -73,6 +74,33 @@ async fn s2_25_a_late_event_does_not_undo_a_later_one(backend: Backend) {
     assert_eq!(plaza.home(&reader).await, [0; 0]);
     plaza.follow(&reader, &ada).await;
     assert_eq!(plaza.home(&reader).await.len(), 1);
+}
+
+async fn a_change_counts_by_its_version_whatever_the_clock_of_its_writer_says(backend: Backend) {
+    let plaza = Plaza::start(backend).await;
+    let (reader, ada, grace) = (plaza.person(), plaza.person(), plaza.person());
+    plaza.written(&ada, "by Ada").await;
+    let (now, back) = (clock::now(), clock::now() - Duration::from_hours(1));
+    let first = now.timestamp_micros();
+    let change =
+        |following, time, version| plaza.change_by(&reader, &ada, following, time, Some(version));
+    change(true, now, first).await;
+    plaza.knows(&reader, &ada, true).await;
+    // The clock was set back, and the reader does not want to read this any more.
+    change(false, back, first + 1).await;
+    plaza.knows(&reader, &ada, false).await;
+    assert_eq!(plaza.home(&reader).await, [0; 0]);
+    change(true, back, first + 3).await;
+    plaza.knows(&reader, &ada, true).await;
+    // What comes late counts no more, though the clock was ahead when it was written.
+    let ahead = now + Duration::from_hours(1);
+    change(false, ahead, first + 2).await;
+    plaza.follow(&reader, &grace).await;
+    assert_eq!(plaza.home(&reader).await.len(), 1);
+    // An older instance of `users` has no versions.
+    let later = clock::now() + Duration::from_secs(1);
+    plaza.change(&reader, &ada, false, later).await;
+    plaza.knows(&reader, &ada, false).await;
 }
 
 async fn s2_25_pages_reach_past_what_redis_keeps(backend: Backend) {

@@ -4,12 +4,16 @@ use chassis::{Error, Page, clock};
 use chrono::{DateTime, Utc};
 use messaging::events::{UserFollowed, UserUnfollowed};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _,
+    ActiveValue::Set,
+    ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, PaginatorTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _,
-    sea_query::OnConflict,
+    sea_query::{Expr, OnConflict},
 };
 
-use super::{Store, entity::follow};
+use super::{
+    Store,
+    entity::{follow, follow_version},
+};
 
 /// Which side of a person's follows.
 #[derive(Debug, Clone, Copy)]
@@ -59,9 +63,11 @@ impl Store {
             .exec_without_returning(&transaction)
             .await?;
         if inserted > 0 {
+            let version = next_version(&transaction, follower_id).await?;
             let event = UserFollowed {
                 follower_id,
                 followee_id,
+                version: Some(version),
             };
             self.outbox.insert(&transaction, &event).await?;
         }
@@ -79,9 +85,11 @@ impl Store {
         let removed = follow::Entity::delete_by_id((follower_id, followee_id));
         let removed = removed.exec(&transaction).await?.rows_affected;
         if removed > 0 {
+            let version = next_version(&transaction, follower_id).await?;
             let event = UserUnfollowed {
                 follower_id,
                 followee_id,
+                version: Some(version),
             };
             self.outbox.insert(&transaction, &event).await?;
         }
@@ -154,4 +162,24 @@ impl Store {
             })
             .collect())
     }
+}
+
+/// The version of a change of whom somebody follows, greater than all before: the time in microseconds, but one more than
+/// the last where the clock says less. The time alone would make a change that is later seem earlier once the clock is set
+/// back; a number alone would begin again with what a restored copy of the store has.
+async fn next_version(transaction: &DatabaseTransaction, follower_id: i64) -> Result<i64, Error> {
+    let row = follow_version::ActiveModel {
+        follower_id: Set(follower_id),
+        version: Set(clock::now().timestamp_micros()),
+    };
+    let later = "CASE WHEN follow_versions.version < excluded.version \
+         THEN excluded.version ELSE follow_versions.version + 1 END";
+    let next = OnConflict::column(follow_version::Column::FollowerId)
+        .value(follow_version::Column::Version, Expr::cust(later))
+        .to_owned();
+    let row = follow_version::Entity::insert(row)
+        .on_conflict(next)
+        .exec_with_returning(transaction)
+        .await?;
+    Ok(row.version)
 }

@@ -1,5 +1,7 @@
 //! The schema, step by step; a step that has shipped is never changed.
 
+mod follow_versions;
+
 use sea_orm_migration::{
     prelude::*,
     schema::{
@@ -12,7 +14,11 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(Accounts), Box::new(messaging::outbox::Migration)]
+        vec![
+            Box::new(Accounts),
+            Box::new(messaging::outbox::Migration),
+            Box::new(follow_versions::FollowVersions),
+        ]
     }
 }
 

@@ -1,6 +1,7 @@
 //! The tables.
 
 pub(crate) mod follow;
+pub(crate) mod follow_version;
 pub(crate) mod revocation;
 pub(crate) mod signing_key;
 pub(crate) mod user;
