@@ -9,7 +9,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{attempt, eventually, send, unique};
+use crate::{Frozen, attempt, eventually, send, unique};
 
 /// Variable with the path of the Consul binary.
 const PROGRAM: &str = "TEST_CONSUL";
@@ -124,6 +124,14 @@ impl Agent {
             }
         })
         .await;
+    }
+
+    /// Holds it still until the answer is dropped; it does then what it was told meanwhile.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze(&self) -> Frozen {
+        Frozen::new(self.running.as_ref().expect("consul runs").id())
     }
 
     /// Ends it as a power cut would.

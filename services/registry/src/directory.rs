@@ -151,6 +151,7 @@ mod tests {
     fn registered(id: &str) -> Listed {
         let record = Record {
             owner: 7,
+            network: None,
             base_url: "http://elsewhere".into(),
             registered_at: clock::now(),
         };

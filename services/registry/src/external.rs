@@ -1,18 +1,19 @@
 //! Instances that are not of the mesh: Consul services with a TTL check, which their owners keep alive.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
 use chassis::{Error, clock};
 use chrono::{DateTime, Utc};
-use discovery::{Catalog, Consul, Health, Lease, Leased, Registry as _};
+use discovery::{Catalog, Consul, Health, Lease, Leased, Registry as _, Snapshot};
 use metrics::{counter, gauge};
-use tokio::{sync::Mutex, time::sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
+    bounds::{Bounds, Held},
     directory,
     model::{BaseUrl, InstanceId, PREFIX, Record, ServiceName, Terms, is_over, moment},
 };
@@ -21,13 +22,10 @@ use crate::{
 /// on as soon as the copy does. Less than `discovery::Remote` waits for an answer: a copy that is
 /// late makes readers late, and shall not make a registration fail.
 const SHOWN: Duration = Duration::from_secs(4);
-
-/// How many there may be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    pub(crate) of_owner: usize,
-    pub(crate) in_all: usize,
-}
+/// What Consul may take for all calls of a registration together: `discovery::Remote` still hears of it.
+const WRITING: Duration = Duration::from_secs(4);
+/// How long what was written counts though the copy of the catalog does not show it: a copy that is so late is none.
+const UNSEEN: Duration = Duration::from_mins(1);
 
 /// An instance as its owner is told of it.
 #[derive(Debug)]
@@ -36,6 +34,24 @@ pub(crate) struct External {
     pub(crate) name: ServiceName,
     pub(crate) record: Record,
     pub(crate) last_heartbeat: DateTime<Utc>,
+}
+
+/// Who registers what.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    pub(crate) owner: i64,
+    /// Where the request came from.
+    pub(crate) network: Option<String>,
+    pub(crate) name: ServiceName,
+    pub(crate) base_url: BaseUrl,
+}
+
+/// What was written and the copy of the catalog may not show yet.
+#[derive(Debug, Default)]
+struct Unseen {
+    coming: Vec<(Instant, Held)>,
+    /// By their ids in Consul.
+    leaving: HashSet<String>,
 }
 
 /// Registers, renews, takes back and forgets.
@@ -47,8 +63,8 @@ pub(crate) struct Externals {
     bounds: Bounds,
     /// By the id in Consul.
     heartbeats: RwLock<HashMap<String, DateTime<Utc>>>,
-    /// One registration after the other, so that the bounds hold.
-    registering: Mutex<()>,
+    /// So that the bounds hold without waiting for Consul: it is locked while places are counted, and no longer.
+    unseen: Mutex<Unseen>,
 }
 
 impl Externals {
@@ -59,7 +75,7 @@ impl Externals {
             terms,
             bounds,
             heartbeats: RwLock::default(),
-            registering: Mutex::default(),
+            unseen: Mutex::default(),
         }
     }
 
@@ -67,53 +83,44 @@ impl Externals {
         self.terms
     }
 
-    /// Registers an instance; the one that `owner` has at this very place already is registered anew.
+    /// Registers an instance; the one that its owner has at this very place already is registered anew.
     ///
     /// # Errors
     /// 409 for names of the mesh and above the bounds, 503 without Consul.
-    pub(crate) async fn register(
-        &self,
-        owner: i64,
-        name: ServiceName,
-        base_url: BaseUrl,
-    ) -> Result<External, Error> {
+    pub(crate) async fn register(&self, registration: Registration) -> Result<External, Error> {
         let view = self.catalog.view();
         let known = view.snapshot.ok_or_else(directory::unknown)?;
+        let name = registration.name.clone();
         if directory::is_taken(&known, name.as_str()) {
             return Err(Error::conflict(
                 "`service_name` is that of a part of the mesh: choose another one",
             ));
         }
-        let alone = self.registering.lock().await;
-        let all = self.consul.leases(PREFIX).await.map_err(away)?;
-        let id = if let Some(id) = same(&all, owner, &name, &base_url) {
-            id
-        } else {
-            self.check_bounds(&all, owner)?;
-            InstanceId::new(&name, clock::id())
-        };
+        let (id, over) = self.find_place(&known, &registration)?;
         let now = clock::now();
         let record = Record {
-            owner,
-            base_url: base_url.as_str().to_owned(),
+            owner: registration.owner,
+            network: registration.network,
+            base_url: registration.base_url.as_str().to_owned(),
             registered_at: now,
         };
         let lease = Lease {
             service: name.in_consul(),
             id: id.in_consul(),
-            address: base_url.host().to_owned(),
-            port: base_url.port(),
+            address: registration.base_url.host().to_owned(),
+            port: registration.base_url.port(),
             meta: record.to_meta(),
             ttl: self.terms.ttl,
             // Consul itself is slow at this: it is the net for the time when no registry runs.
             forgotten_after: self.terms.expiry.saturating_sub(self.terms.ttl),
         };
-        self.consul.lease(&lease).await.map_err(away)?;
-        self.renew(&id, now).await?;
-        // Consul counts it from here on.
-        drop(alone);
-        let (service, shown) = (name.in_consul(), id.in_consul());
-        let is_there = |known: &discovery::Snapshot| contains(known, &service, &shown);
+        if let Err(error) = self.write_down(&id, &lease, &over, now).await {
+            let mut unseen = self.unseen();
+            unseen.coming.retain(|(_, held)| held.id != lease.id);
+            unseen.leaving.retain(|id| !over.contains(id));
+            return Err(error);
+        }
+        let is_there = |known: &Snapshot| contains(known, &lease.service, &lease.id);
         self.catalog.until(SHOWN, is_there).await;
         Ok(External {
             id,
@@ -123,19 +130,85 @@ impl Externals {
         })
     }
 
-    fn check_bounds(&self, all: &[Leased], owner: i64) -> Result<(), Error> {
-        let own = |leased: &&Leased| {
-            Record::from_meta(&leased.meta).is_some_and(|record| record.owner == owner)
+    /// The id of a registration's instance, and those that have to go for it. Others count it from here on.
+    fn find_place(
+        &self,
+        known: &Snapshot,
+        registration: &Registration,
+    ) -> Result<(InstanceId, Vec<String>), Error> {
+        let id = InstanceId::new(&registration.name, clock::id());
+        let new = Held {
+            id: id.in_consul(),
+            name: registration.name.clone(),
+            owner: registration.owner,
+            network: registration.network.clone(),
+            base_url: registration.base_url.as_str().to_owned(),
+            silent: None,
         };
-        let Bounds { of_owner, in_all } = self.bounds;
-        if all.iter().filter(own).count() >= of_owner {
-            let message = format!("You have {of_owner} instances already: deregister one");
-            return Err(Error::conflict(message));
+        let mut unseen = self.unseen();
+        let held = self.held(known, &mut unseen);
+        let same = held.iter().find(|held| held.is_same(&new));
+        let same = same.and_then(|same| same.id.strip_prefix(PREFIX)?.parse().ok());
+        if let Some(same) = same {
+            return Ok((same, Vec::new()));
         }
-        if all.len() >= in_all {
-            return Err(Error::conflict("The registry is full: try again later"));
+        let over = self.bounds.make_room(&held, &new)?;
+        unseen.leaving.extend(over.iter().cloned());
+        unseen.coming.push((Instant::now() + UNSEEN, new));
+        Ok((id, over))
+    }
+
+    /// All places that are taken, as far as this instance of the registry knows.
+    fn held(&self, known: &Snapshot, unseen: &mut Unseen) -> Vec<Held> {
+        let mut held: Vec<Held> = Vec::new();
+        for (name, instances) in &known.services {
+            let name = name.strip_prefix(PREFIX).and_then(|name| name.parse().ok());
+            let Some(name) = name else { continue };
+            held.extend(instances.iter().filter_map(|listed| {
+                let record = Record::from_meta(&listed.meta)?;
+                let last = || self.last_heartbeat(&listed.id);
+                let silent = (listed.health == Health::Critical)
+                    .then(|| last().unwrap_or(record.registered_at));
+                Some(Held {
+                    id: listed.id.clone(),
+                    name: ServiceName::clone(&name),
+                    owner: record.owner,
+                    network: record.network,
+                    base_url: record.base_url,
+                    silent,
+                })
+            }));
         }
-        Ok(())
+        let seen: HashSet<&str> = held.iter().map(|held| held.id.as_str()).collect();
+        let now = Instant::now();
+        let is_unseen = |id: &str, until: Instant| until > now && !seen.contains(id);
+        let Unseen { coming, leaving } = unseen;
+        coming.retain(|(until, held)| is_unseen(&held.id, *until));
+        leaving.retain(|id| seen.contains(id.as_str()));
+        held.retain(|held| !leaving.contains(&held.id));
+        held.extend(coming.iter().map(|(_, held)| held.clone()));
+        held
+    }
+
+    /// Tells Consul of an instance, and of those that go for it, in time or not at all.
+    async fn write_down(
+        &self,
+        id: &InstanceId,
+        lease: &Lease,
+        over: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let writing = async {
+            for silent in over {
+                self.consul.deregister(silent).await.map_err(away)?;
+                counter!("registry_evicted_instances_total").increment(1);
+                tracing::info!(instance = silent, "silent instance made room for another");
+            }
+            self.consul.lease(lease).await.map_err(away)?;
+            self.renew(id, now).await
+        };
+        let written = timeout(WRITING, writing).await;
+        written.unwrap_or_else(|_| Err(away(discovery::Error::Timeout(WRITING))))
     }
 
     /// A heartbeat of an own instance.
@@ -156,7 +229,8 @@ impl Externals {
         let id = id.in_consul();
         self.consul.deregister(&id).await.map_err(away)?;
         self.write().remove(&id);
-        let is_gone = |known: &discovery::Snapshot| {
+        self.unseen().leaving.insert(id.clone());
+        let is_gone = |known: &Snapshot| {
             let mut listed = known.services.values().flatten();
             listed.all(|listed| listed.id != id)
         };
@@ -195,6 +269,10 @@ impl Externals {
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<String, DateTime<Utc>>> {
         let heartbeats = self.heartbeats.write();
         heartbeats.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unseen(&self) -> MutexGuard<'_, Unseen> {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes out those whose time is over, and learns of the heartbeats that other instances of this service took. Endless.
@@ -248,16 +326,7 @@ impl Externals {
     }
 }
 
-/// The instance that `owner` has at this very place.
-fn same(all: &[Leased], owner: i64, name: &ServiceName, base_url: &BaseUrl) -> Option<InstanceId> {
-    let is_same = |record: Record| record.owner == owner && record.base_url == base_url.as_str();
-    let same = all.iter().find(|leased| {
-        leased.service == name.in_consul() && Record::from_meta(&leased.meta).is_some_and(is_same)
-    })?;
-    same.id.strip_prefix(PREFIX)?.parse().ok()
-}
-
-fn contains(known: &discovery::Snapshot, service: &str, id: &str) -> bool {
+fn contains(known: &Snapshot, service: &str, id: &str) -> bool {
     let instances = known.services.get(service);
     instances.is_some_and(|instances| instances.iter().any(|listed| listed.id == id))
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::{
     Registry,
     directory::{Instance, Registered},
-    external::External,
+    external::{External, Registration},
     model::InstanceId,
 };
 
@@ -280,7 +280,14 @@ async fn register(
     let owner = request.caller()?.user_id;
     let name = body.service_name.parse().map_err(Error::unacceptable)?;
     let base_url = body.base_url.parse().map_err(Error::unacceptable)?;
-    let registered = registry.externals.register(owner, name, base_url).await?;
+    let network = request.client_address().map(|address| address.to_string());
+    let registration = Registration {
+        owner,
+        network,
+        name,
+        base_url,
+    };
+    let registered = registry.externals.register(registration).await?;
     Ok(RegisterResponse::from(registered).into())
 }
 

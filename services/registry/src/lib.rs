@@ -4,6 +4,7 @@
 //! It stores nothing. What others announce are Consul services with a TTL check and the prefix `ext-`, which its ACL token
 //! may write and nothing else; what it shows comes from a copy of the catalog that blocking queries keep current.
 
+mod bounds;
 mod directory;
 mod external;
 mod http;
@@ -15,11 +16,7 @@ use anyhow::{Context as _, ensure};
 use chassis::{Call, Context, Error, Route, Service};
 use discovery::Catalog;
 
-use crate::{
-    directory::Directory,
-    external::{Bounds, Externals},
-    model::Terms,
-};
+use crate::{bounds::Bounds, directory::Directory, external::Externals, model::Terms};
 
 /// Settings of this service alone.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,8 +30,14 @@ pub struct Settings {
     /// Instances that one person may have
     #[arg(long, env = "REGISTRY_MAX_PER_OWNER", default_value_t = 20)]
     pub max_per_owner: usize,
+    /// Instances that may be registered from one network
+    #[arg(long, env = "REGISTRY_MAX_PER_NETWORK", default_value_t = 200)]
+    pub max_per_network: usize,
+    /// Instances that one name may have
+    #[arg(long, env = "REGISTRY_MAX_PER_NAME", default_value_t = 200)]
+    pub max_per_name: usize,
     /// Instances that all may have together
-    #[arg(long, env = "REGISTRY_MAX_INSTANCES", default_value_t = 500)]
+    #[arg(long, env = "REGISTRY_MAX_INSTANCES", default_value_t = 1000)]
     pub max_instances: usize,
 }
 
@@ -83,6 +86,8 @@ impl Service for Registry {
         let terms = settings.terms()?;
         let bounds = Bounds {
             of_owner: settings.max_per_owner,
+            of_network: settings.max_per_network,
+            of_name: settings.max_per_name,
             in_all: settings.max_instances,
         };
         let consul = context.consul()?;
@@ -111,6 +116,8 @@ mod tests {
             ttl_seconds,
             expiry_seconds,
             max_per_owner: 1,
+            max_per_network: 1,
+            max_per_name: 1,
             max_instances: 1,
         };
         assert!(settings(30.0, 90.0).terms().is_ok());

@@ -186,6 +186,8 @@ impl Terms {
 pub struct Record {
     /// The user id of who registered it.
     pub owner: i64,
+    /// Where its owner registered it from; nothing of those that were registered before this was kept.
+    pub network: Option<String>,
     /// Where it answers.
     pub base_url: String,
     /// When it was registered.
@@ -195,19 +197,23 @@ pub struct Record {
 impl Record {
     /// As the meta data of a Consul service.
     pub fn to_meta(&self) -> BTreeMap<String, String> {
+        let network = self.network.clone().map(|network| ("network", network));
         [
             ("owner", self.owner.to_string()),
             ("base_url", self.base_url.clone()),
             ("registered_at", chassis::clock::text(self.registered_at)),
         ]
+        .into_iter()
+        .chain(network)
         .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        .collect()
     }
 
     /// From the meta data of a Consul service, if they are of ours.
     pub fn from_meta(meta: &BTreeMap<String, String>) -> Option<Self> {
         Some(Self {
             owner: meta.get("owner")?.parse().ok()?,
+            network: meta.get("network").cloned(),
             base_url: meta.get("base_url")?.clone(),
             registered_at: moment(meta.get("registered_at")?)?,
         })
@@ -311,12 +317,15 @@ mod tests {
 
     #[test]
     fn d16_what_consul_keeps_comes_back() {
-        let record = Record {
-            owner: 7,
-            base_url: "http://a".into(),
-            registered_at: chassis::clock::now(),
-        };
-        assert_eq!(Record::from_meta(&record.to_meta()), Some(record));
+        for network in [None, Some("192.0.2.1".to_owned())] {
+            let record = Record {
+                owner: 7,
+                network,
+                base_url: "http://a".into(),
+                registered_at: chassis::clock::now(),
+            };
+            assert_eq!(Record::from_meta(&record.to_meta()), Some(record));
+        }
         assert_eq!(Record::from_meta(&BTreeMap::new()), None);
     }
 

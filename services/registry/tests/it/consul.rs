@@ -1,8 +1,10 @@
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::helpers::{ANNA, Plaza};
+use crate::helpers::{ANNA, BEN, Plaza};
 
 #[tokio::test]
 async fn d16_without_consul_the_last_answer_stays_and_says_so() {
@@ -42,6 +44,31 @@ async fn d16_without_consul_the_last_answer_stays_and_says_so() {
     })
     .await;
     plaza.registered(ANNA, "mall", "http://b").await;
+}
+
+#[tokio::test]
+async fn a_consul_that_hangs_is_waited_for_once_and_not_by_each_in_turn() {
+    let plaza = Plaza::start().await;
+    plaza.registered(ANNA, "shop", "http://a").await;
+    let frozen = plaza.agent.freeze();
+    let urls: Vec<String> = (0..15)
+        .map(|number| format!("http://a:{}", 9000 + number))
+        .collect();
+    let all = urls.iter().map(|url| plaza.register(ANNA, "shop", url));
+    let all = futures_util::future::join_all(all);
+    // One after the other, each would wait for its own three seconds at least.
+    let replies = tokio::time::timeout(Duration::from_secs(30), all).await;
+    for reply in replies.expect("all are answered in time") {
+        reply.problem(503);
+    }
+    drop(frozen);
+    eventually("it goes on", || async {
+        match plaza.register(BEN, "mall", "http://b").await {
+            reply if reply.status == 201 => Ok(()),
+            reply => Err(reply.text),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -51,6 +51,14 @@ impl Plaza {
         self.call(owner, Method::POST, "/register", &body).await
     }
 
+    /// Registers from an address, as the ingress tells it.
+    pub async fn register_from(&self, address: &str, owner: i64, name: &str, url: &str) -> Reply {
+        let request = self.registry.request(Method::POST, "/register");
+        let request = request.header("x-forwarded-for", address);
+        let request = request.bearer_auth(self.token(owner));
+        testkit::send(request.json(&json!({ "service_name": name, "base_url": url }))).await
+    }
+
     /// Registers and gives the id.
     pub async fn registered(&self, owner: i64, name: &str, url: &str) -> String {
         let reply = self.register(owner, name, url).await;

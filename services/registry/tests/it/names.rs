@@ -81,6 +81,86 @@ async fn d16_bounds_hold_for_each_owner_and_for_all() {
 }
 
 #[tokio::test]
+async fn accounts_of_one_network_leave_places_for_others() {
+    let bounds = [
+        "--max-per-owner=4",
+        "--max-per-network=16",
+        "--max-per-name=16",
+        "--max-instances=64",
+    ];
+    let plaza = Plaza::with(&bounds).await;
+    let mut taken = 0;
+    for owner in 10..16 {
+        for number in 0..5 {
+            let url = format!("http://a:{}", 8000 + number);
+            let reply = plaza
+                .register_from("192.0.2.1", owner, "filler", &url)
+                .await;
+            match reply.status {
+                201 => taken += 1,
+                _ => assert!(reply.problem(409).contains("deregister"), "{}", reply.text),
+            }
+        }
+    }
+    // Two of them took four each; then there was one for each.
+    assert_eq!(taken, 12);
+    for (address, name) in [
+        ("192.0.2.1", "filler"),
+        ("192.0.2.2", "filler"),
+        ("192.0.2.2", "shop"),
+    ] {
+        let owner = if address == "192.0.2.1" { ANNA } else { BEN };
+        let url = format!("http://{name}");
+        let reply = plaza.register_from(address, owner, name, &url).await;
+        reply.expect(201);
+    }
+    // The same place again is no other one, however scarce they are.
+    let again = plaza.register_from("192.0.2.1", 10, "filler", "http://a:8000");
+    again.await.expect(201);
+}
+
+#[tokio::test]
+async fn bounds_hold_for_those_who_come_at_once() {
+    let plaza = Plaza::with(&["--max-per-owner=3"]).await;
+    let urls: Vec<String> = (0..12)
+        .map(|number| format!("http://a:{}", 8000 + number))
+        .collect();
+    let all = urls.iter().map(|url| plaza.register(ANNA, "shop", url));
+    let replies = futures_util::future::join_all(all).await;
+    let taken = replies.iter().filter(|reply| reply.status == 201);
+    assert_eq!(taken.count(), 3);
+    assert_eq!(plaza.instances("shop").await.len(), 3);
+    // At once at the same place, it is one.
+    let same = (0..6).map(|_| plaza.register(BEN, "mall", "http://b"));
+    for reply in futures_util::future::join_all(same).await {
+        reply.expect(201);
+    }
+    assert_eq!(plaza.instances("mall").await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_is_silent_makes_room_where_it_is_full() {
+    let flags = [
+        "--ttl-seconds=2",
+        "--expiry-seconds=600",
+        "--max-instances=2",
+    ];
+    let plaza = Plaza::with(&flags).await;
+    let silent = plaza.registered(ANNA, "shop", "http://a").await;
+    let beating = plaza.registered(BEN, "shop", "http://b").await;
+    testkit::eventually("the silent one has made room", || async {
+        plaza.heartbeat(BEN, &beating).await.expect(200);
+        match plaza.register(3, "mall", "http://c").await {
+            reply if reply.status == 201 => Ok(()),
+            reply => Err(reply.problem(409).to_owned()),
+        }
+    })
+    .await;
+    plaza.heartbeat(ANNA, &silent).await.problem(404);
+    plaza.heartbeat(BEN, &beating).await.expect(200);
+}
+
+#[tokio::test]
 async fn d16_only_who_registered_an_instance_may_touch_it() {
     let plaza = Plaza::start().await;
     let id = plaza.registered(ANNA, "shop", "http://a").await;
