@@ -11,6 +11,7 @@ mod announce;
 mod answer;
 mod app;
 mod body;
+pub mod client;
 pub mod clock;
 pub mod docs;
 #[cfg(feature = "documents")]

@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{Error, Identity, Page, accept, json, socket::Upgrade};
+use crate::{Error, Identity, Page, accept, client, json, socket::Upgrade};
 
 /// A request whose route is found and whose token, if it has one, is verified.
 #[derive(Debug, Clone)]
@@ -115,6 +115,11 @@ impl Request {
             .trim()
             .parse()
             .ok()
+    }
+
+    /// The network of the client, which is what limits count ([`client::network`]).
+    pub fn client_network(&self) -> Option<IpAddr> {
+        self.client_address().map(client::network)
     }
 
     /// The body as JSON.

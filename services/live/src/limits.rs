@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use chassis::Error;
+use chassis::{Error, client};
 use tokio::time::Instant;
 
 use crate::metrics;
@@ -63,6 +63,7 @@ pub(crate) struct Asker {
 
 impl Asker {
     pub(crate) fn new(user_id: Option<i64>, address: Option<IpAddr>) -> Self {
+        let address = address.map(client::network);
         Self { user_id, address }
     }
 
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn s0_23_a_seat_that_is_given_back_can_be_takenagain() {
+    fn s0_23_a_seat_that_is_given_back_can_be_taken_again() {
         let seats = seats();
         let code = |asker| seats.take(asker).unwrap_err().code();
         let (many, none) = (chassis::Code::TooManyRequests, chassis::Code::Unavailable);
@@ -272,6 +273,18 @@ mod tests {
         drop((first, again, guests, others));
         assert_eq!(seats.taken().all, 0);
         assert!(seats.taken().by.is_empty());
+    }
+
+    #[test]
+    fn addresses_of_one_64_share_the_limit_of_one() {
+        let seats = seats();
+        let guest = |last: u16| {
+            let address = IpAddr::from([0x2001, 0xdb8, 1, 2, 0, 0, 0, last]);
+            Asker::new(None, Some(address))
+        };
+        let _taken = [1, 2].map(|last| seats.take(guest(last)).unwrap());
+        let refused = seats.take(guest(3)).unwrap_err();
+        assert_eq!(refused.code(), chassis::Code::TooManyRequests);
     }
 
     #[test]

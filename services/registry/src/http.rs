@@ -280,7 +280,7 @@ async fn register(
     let owner = request.caller()?.user_id;
     let name = body.service_name.parse().map_err(Error::unacceptable)?;
     let base_url = body.base_url.parse().map_err(Error::unacceptable)?;
-    let network = request.client_address().map(|address| address.to_string());
+    let network = request.client_network().map(|network| network.to_string());
     let registration = Registration {
         owner,
         network,
