@@ -4,7 +4,10 @@
 //! S4-04; every door of a source leads to the same account.
 
 mod clients;
+mod door;
 mod grpc;
+pub mod guard;
+mod hashing;
 mod http;
 mod keys;
 pub mod model;
@@ -20,7 +23,7 @@ use messaging::Broker;
 
 pub use sessions::Sessions;
 
-use crate::{clients::Discussions, password::Hasher, store::Store, throttle::Throttle};
+use crate::{clients::Discussions, door::Door, store::Store, throttle::Throttle};
 
 /// Settings of this service alone.
 #[derive(Debug, Clone, clap::Args)]
@@ -40,12 +43,9 @@ pub struct Settings {
     /// Hours after which tokens are signed with a new key
     #[arg(long, env = "JWT_ROTATE_HOURS", default_value_t = 168, value_parser = clap::value_parser!(u32).range(1..=8_760))]
     pub jwt_rotate_hours: u32,
-    /// Failed logins a minute after which an account has to wait
-    #[arg(long, env = "LOGIN_FAILURES_PER_ACCOUNT", default_value_t = 10)]
-    pub login_failures_per_account: u32,
-    /// Failed logins a minute after which an address has to wait
-    #[arg(long, env = "LOGIN_FAILURES_PER_ADDRESS", default_value_t = 100)]
-    pub login_failures_per_address: u32,
+    /// What may be tried how often.
+    #[command(flatten)]
+    pub guard: guard::Settings,
     /// Where events go.
     #[command(flatten)]
     pub messaging: messaging::Settings,
@@ -55,8 +55,11 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Users {
     store: Store,
-    hasher: Hasher,
-    throttle: Throttle,
+    /// Where people log in.
+    logins: Door,
+    /// Where they register.
+    registrations: Door,
+    throttle: Arc<Throttle>,
     sessions: Arc<Sessions>,
     discussions: Discussions,
 }
@@ -90,13 +93,15 @@ impl Service for Users {
         let store = Store::open(context, url.as_deref(), &broker).await?;
         let sessions = Sessions::open(store.clone(), context, &settings).await?;
         context.spawn(Arc::clone(&sessions).keep_current());
+        let guard = &settings.guard;
+        let limits = guard.limits(context.settings.plaza_env);
+        let throttle = Arc::new(Throttle::new(store.clone(), limits));
+        context.spawn(Arc::clone(&throttle).keep_house());
         Ok(Self {
             store,
-            hasher: Hasher::new(),
-            throttle: Throttle::new(
-                settings.login_failures_per_account,
-                settings.login_failures_per_address,
-            ),
+            logins: guard.logins()?,
+            registrations: guard.registrations()?,
+            throttle,
             sessions,
             discussions: Discussions::connect(context)?,
         })

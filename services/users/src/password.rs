@@ -1,16 +1,19 @@
 //! Password hashes (D25): argon2id for new ones, bcrypt for those that were moved over.
 
-use std::{sync::Arc, thread};
-
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
+    Algorithm, Argon2, Block, Params, PasswordHash, Version,
+    password_hash::{
+        self,
+        phc::{Output, ParamsString, Salt},
+    },
 };
 use chassis::Error;
-use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Semaphore;
 
-/// Hashes that may wait for their turn before more are refused.
-const QUEUE: usize = 64;
+/// What is checked when there is no such account: it takes as long as any other, and is never right.
+const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$\
+    cGxhemEtZGVjb3ktc2FsdA$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+/// KiB, passes and lanes of a hash (OWASP's first choice, and D25's).
+const COST: (u32, u32, u32) = (19 * 1024, 2, 1);
 
 /// What a check found.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,173 +26,175 @@ pub(crate) enum Verdict {
     Outdated,
 }
 
-/// Hashes on a share of the cores, so that a flood of logins leaves the rest to everybody else.
-#[derive(Debug, Clone)]
-pub(crate) struct Hasher {
-    turns: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
-    /// What is checked when there is no such account: it takes as long, and is never right.
-    decoy: Arc<str>,
-}
+/// The 19 MiB that a hash works in, used again for the next one.
+///
+/// Taken anew for each hash, they stay with the allocator, once for each thread that ever hashed.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(Vec<Block>);
 
-impl Hasher {
-    pub(crate) fn new() -> Self {
-        let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self {
-            turns: Arc::new(Semaphore::new((cores / 2).max(1))),
-            waiting: Arc::new(Semaphore::new(QUEUE)),
-            decoy: hash("decoy").unwrap_or_default().into(),
-        }
-    }
-
+impl Memory {
     /// A new hash, in PHC format.
-    ///
-    /// # Errors
-    /// 503 when too many wait already.
-    pub(crate) async fn hash(&self, password: &SecretString) -> Result<String, Error> {
-        let password = password.clone();
-        self.run(move || hash(password.expose_secret())).await?
+    pub(crate) fn hash(&mut self, password: &str) -> Result<String, Error> {
+        self.try_hash(password).map_err(Error::internal)
     }
 
     /// Compares; `None` stands for an account that does not exist and is always wrong.
-    ///
-    /// # Errors
-    /// 503 when too many wait already.
-    pub(crate) async fn verify(
-        &self,
-        password: &SecretString,
-        hash: Option<&str>,
-    ) -> Result<Verdict, Error> {
-        let exists = hash.is_some();
-        let hash = hash.unwrap_or(&self.decoy).to_owned();
-        let password = password.clone();
-        let verdict = self
-            .run(move || verify(password.expose_secret(), &hash))
-            .await?;
-        Ok(if exists { verdict } else { Verdict::Wrong })
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        let busy = |_| Error::unavailable("Too many people are logging in; try again");
-        let _waiting = self.waiting.try_acquire().map_err(busy)?;
-        let turn = Arc::clone(&self.turns)
-            .acquire_owned()
-            .await
-            .map_err(Error::internal)?;
-        // The turn goes along: a client that leaves does not free the core before its hash is done.
-        let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
-        });
-        done.await.map_err(Error::internal)
-    }
-}
-
-/// 19 MiB, two passes, one lane (OWASP's first choice, and D25's).
-fn argon2id() -> Argon2<'static> {
-    let params = Params::new(19 * 1024, 2, 1, None).unwrap_or_default();
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-}
-
-fn hash(password: &str) -> Result<String, Error> {
-    let hash = argon2id().hash_password(password.as_bytes());
-    hash.map(|hash| hash.to_string())
-        .map_err(|error| Error::internal(std::io::Error::other(error.to_string())))
-}
-
-fn verify(password: &str, hash: &str) -> Verdict {
-    if hash.starts_with("$2") {
-        return match bcrypt::verify(password, hash) {
-            Ok(true) => Verdict::Outdated,
-            _ => Verdict::Wrong,
+    pub(crate) fn verify(&mut self, password: &str, hash: Option<&str>) -> Verdict {
+        let verdict = match hash.unwrap_or(DECOY) {
+            bcrypt if bcrypt.starts_with("$2") => match bcrypt::verify(password, bcrypt) {
+                Ok(true) => Verdict::Outdated,
+                _ => Verdict::Wrong,
+            },
+            // A hash that cannot be read is nobody's password.
+            phc => self.try_verify(password, phc).unwrap_or(Verdict::Wrong),
         };
-    }
-    match PasswordHash::new(hash) {
-        Ok(parsed)
-            if argon2id()
-                .verify_password(password.as_bytes(), &parsed)
-                .is_ok() =>
-        {
-            Verdict::Right
+        if hash.is_some() {
+            verdict
+        } else {
+            Verdict::Wrong
         }
-        _ => Verdict::Wrong,
+    }
+
+    fn try_hash(&mut self, password: &str) -> password_hash::Result<String> {
+        let (kib, passes, lanes) = COST;
+        let argon2id = Argon2::new(
+            Algorithm::Argon2id,
+            Version::V0x13,
+            Params::new(kib, passes, lanes, None)?,
+        );
+        let salt = Salt::generate();
+        let output = self.run(&argon2id, password, &salt, Params::DEFAULT_OUTPUT_LEN)?;
+        let hash = PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(argon2id.params())?,
+            salt: Some(salt),
+            hash: Some(output),
+        };
+        Ok(hash.to_string())
+    }
+
+    fn try_verify(&mut self, password: &str, hash: &str) -> password_hash::Result<Verdict> {
+        let hash = PasswordHash::new(hash)?;
+        let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else {
+            return Ok(Verdict::Wrong);
+        };
+        let params = Params::try_from(&hash)?;
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str())?;
+        let version = hash.version.map(Version::try_from).transpose()?;
+        let current = (params.m_cost(), params.t_cost(), params.p_cost()) == COST
+            && algorithm == Algorithm::Argon2id;
+        let argon2 = Argon2::new(algorithm, version.unwrap_or_default(), params);
+        // Outputs are compared in a time that does not depend on what is in them.
+        Ok(
+            if self.run(&argon2, password, &salt, expected.len())? != expected {
+                Verdict::Wrong
+            } else if current {
+                Verdict::Right
+            } else {
+                Verdict::Outdated
+            },
+        )
+    }
+
+    fn run(
+        &mut self,
+        argon2: &Argon2<'_>,
+        password: &str,
+        salt: &Salt,
+        length: usize,
+    ) -> password_hash::Result<Output> {
+        let blocks = argon2.params().block_count();
+        // A hash that was moved over may want more than ours; it gets that once, and is replaced.
+        let mut more = Vec::new();
+        let memory = if blocks <= Self::blocks() {
+            self.0.resize(Self::blocks(), Block::new());
+            &mut self.0
+        } else {
+            more.resize(blocks, Block::new());
+            &mut more
+        };
+        let mut output = [0; Output::MAX_LENGTH];
+        let output = output
+            .get_mut(..length)
+            .ok_or(password_hash::Error::OutputSize)?;
+        argon2.hash_password_into_with_memory(password.as_bytes(), salt, output, memory)?;
+        Ok(Output::new(output)?)
+    }
+
+    const fn blocks() -> usize {
+        COST.0 as usize
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::{PasswordHasher as _, PasswordVerifier as _};
+
     use super::*;
 
-    #[tokio::test]
-    async fn s2_65_new_hashes_are_argon2id_with_the_agreed_cost() {
-        let hasher = Hasher::new();
-        let password = SecretString::from("correct horse");
-        let hash = hasher.hash(&password).await.unwrap();
+    #[test]
+    fn s2_65_new_hashes_are_argon2id_with_the_agreed_cost() {
+        let mut memory = Memory::default();
+        let hash = memory.hash("correct horse").unwrap();
         assert!(
             hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{hash}"
         );
+        assert_eq!(memory.verify("correct horse", Some(&hash)), Verdict::Right);
+        assert_eq!(memory.verify("wrong horse", Some(&hash)), Verdict::Wrong);
+    }
+
+    #[test]
+    fn hashes_in_used_memory_are_those_of_everybody_else() {
+        let mut memory = Memory::default();
+        let theirs = Argon2::default().hash_password(b"first horse").unwrap();
+        let ours = memory.hash("second horse").unwrap();
         assert_eq!(
-            hasher.verify(&password, Some(&hash)).await.unwrap(),
+            memory.verify("first horse", Some(&theirs.to_string())),
             Verdict::Right
         );
-        assert_eq!(
-            hasher
-                .verify(&"wrong horse".into(), Some(&hash))
-                .await
-                .unwrap(),
-            Verdict::Wrong
+        assert!(
+            Argon2::default()
+                .verify_password(b"second horse", ours.as_str())
+                .is_ok()
         );
+        assert_ne!(ours, memory.hash("second horse").unwrap(), "a salt each");
     }
 
-    #[tokio::test]
-    async fn s4_04_a_bcrypt_hash_is_accepted_and_marked_for_replacement() {
-        let hash = bcrypt::hash("correct horse", 4).unwrap();
-        let hasher = Hasher::new();
+    #[test]
+    fn s4_04_a_bcrypt_hash_is_accepted_and_marked_for_replacement() {
+        let (hash, mut memory) = (bcrypt::hash("correct horse", 4).unwrap(), Memory::default());
         assert_eq!(
-            hasher
-                .verify(&"correct horse".into(), Some(&hash))
-                .await
-                .unwrap(),
+            memory.verify("correct horse", Some(&hash)),
             Verdict::Outdated
         );
-        assert_eq!(
-            hasher
-                .verify(&"wrong horse".into(), Some(&hash))
-                .await
-                .unwrap(),
-            Verdict::Wrong
-        );
+        assert_eq!(memory.verify("wrong horse", Some(&hash)), Verdict::Wrong);
     }
 
-    #[tokio::test]
-    async fn s17_an_unknown_account_costs_a_hash_and_is_never_right() {
-        assert_eq!(
-            Hasher::new().verify(&"decoy".into(), None).await.unwrap(),
-            Verdict::Wrong
-        );
-    }
-
-    #[tokio::test]
-    async fn a_flood_is_refused_rather_than_queued_without_end() {
-        let hasher = Hasher::new();
-        let attempts: Vec<_> = (0..QUEUE * 3)
-            .map(|_| {
-                let hasher = hasher.clone();
-                tokio::spawn(async move {
-                    hasher
-                        .run(|| thread::sleep(std::time::Duration::from_millis(1)))
-                        .await
-                })
-            })
-            .collect();
-        let mut refused = 0;
-        for attempt in attempts {
-            refused += usize::from(attempt.await.unwrap().is_err());
+    #[test]
+    fn a_hash_of_another_cost_is_accepted_and_marked_for_replacement() {
+        let mut memory = Memory::default();
+        for kib in [8, 24 * 1024] {
+            let params = Params::new(kib, 1, 1, None).unwrap();
+            let hash = Argon2::from(params).hash_password(b"correct horse");
+            let hash = hash.unwrap().to_string();
+            assert_eq!(
+                memory.verify("correct horse", Some(&hash)),
+                Verdict::Outdated
+            );
+            assert_eq!(memory.verify("wrong horse", Some(&hash)), Verdict::Wrong);
         }
-        assert!(refused >= QUEUE, "{refused}");
+        assert!(memory.0.len() <= Memory::blocks(), "it kept what was more");
+    }
+
+    #[test]
+    fn s17_an_unknown_account_costs_a_hash_and_is_never_right() {
+        let mut memory = Memory::default();
+        assert_eq!(memory.verify("decoy", None), Verdict::Wrong);
+        assert_eq!(memory.0.len(), Memory::blocks(), "nothing was hashed");
+        for unreadable in ["", "$argon2id$", "$2", "x"] {
+            assert_eq!(memory.verify("decoy", Some(unreadable)), Verdict::Wrong);
+        }
     }
 }

@@ -11,10 +11,12 @@ use utoipa::ToSchema;
 use super::register::{Account, Message};
 use crate::{
     Users,
+    door::Pass,
     keys::JwkSet,
     model::{User, impossible},
     password::Verdict,
     sessions::Issued,
+    throttle::Subject,
 };
 
 type Answered<T> = Result<Answer<T>, Error>;
@@ -180,30 +182,49 @@ pub(super) async fn jwks(users: Arc<Users>, _: Request) -> Answered<JwkSet> {
 
 impl Users {
     async fn log_in(&self, request: &Request, body: LoginRequest) -> Result<(User, Issued), Error> {
-        let refused = || Error::unauthenticated("Invalid email or password");
-        let address = request.client_address();
-        let account = body.account()?;
-        self.throttle.check(&account, address)?;
-        let user = if account.contains('\0') {
+        let (name, network) = (body.account()?, request.client_network());
+        let pass = self.logins.enter(network)?;
+        let user = if name.contains('\0') {
             None
         } else {
-            self.store.find_by_login(&account).await?
+            self.store.find_by_login(&name).await?
         };
+        let subject = user
+            .as_ref()
+            .map_or_else(|| Subject::nobody(&name), |user| Subject::Account(user.id));
+        let attempt = self.throttle.attempt(&subject, network).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
         let verdict = if impossible(&body.password) {
-            Verdict::Wrong
+            Ok(Verdict::Wrong)
         } else {
-            self.hasher.verify(&body.password, hash).await?
+            pass.verify(&body.password, hash).await
+        };
+        let verdict = match verdict {
+            Ok(verdict) => verdict,
+            Err(busy) => {
+                attempt.undecided().await;
+                return Err(busy);
+            }
         };
         let Some(user) = user.filter(|_| verdict != Verdict::Wrong) else {
-            self.throttle.failed(&account, address);
-            return Err(refused());
+            return Err(Error::unauthenticated("Invalid email or password"));
         };
+        attempt.succeeded().await;
         if verdict == Verdict::Outdated {
-            let hash = self.hasher.hash(&body.password).await?;
-            self.store.update_password_hash(&user, hash).await?;
+            self.renew(&user, &pass, &body.password).await;
         }
         let issued = self.sessions.issue(&user)?;
         Ok((user, issued))
+    }
+
+    /// Replaces an old hash; where that fails, the next login does it.
+    async fn renew(&self, user: &User, pass: &Pass<'_>, password: &SecretString) {
+        let renewed = match pass.hash(password).await {
+            Ok(hash) => self.store.update_password_hash(user, hash).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = renewed {
+            tracing::warn!(cause = %error, user.id, "an old hash was not replaced");
+        }
     }
 }

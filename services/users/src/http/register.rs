@@ -1,6 +1,6 @@
 //! Five doors to the same registration.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use chassis::{Answer, Error, Request};
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Users,
+    door::Pass,
     model::{Bio, Email, Name, NewPassword, NewUser, User, Username},
     store::NotInserted,
 };
@@ -41,7 +42,7 @@ pub(super) struct RegisterS0Response {
 /// S0-01
 pub(super) async fn s0(
     users: Arc<Users>,
-    _: Request,
+    request: Request,
     body: RegisterS0Request,
 ) -> Answered<RegisterS0Response> {
     let username = Username::derived_from(&body.email);
@@ -51,7 +52,9 @@ pub(super) async fn s0(
         name: Some(body.name),
         bio: None,
     };
-    let user = users.register_under_any_name(new, &body.password).await?;
+    let user = users
+        .register_under_any_name(&request, new, &body.password)
+        .await?;
     Ok(RegisterS0Response {
         user_id: user.id,
         message: "User registered successfully.",
@@ -76,14 +79,19 @@ pub(super) struct RegisterRequest {
 }
 
 impl RegisterRequest {
-    async fn register(self, users: &Users, refuse: Refuse) -> Result<User, Error> {
+    async fn register(
+        self,
+        users: &Users,
+        request: &Request,
+        refuse: Refuse,
+    ) -> Result<User, Error> {
         let new = NewUser {
             username: self.username,
             email: self.email,
             name: self.name,
             bio: self.bio,
         };
-        users.register(&new, &self.password, refuse).await
+        users.register(request, &new, &self.password, refuse).await
     }
 }
 
@@ -113,10 +121,13 @@ pub(super) struct RegisterS1Response {
 /// S1-01
 pub(super) async fn s1(
     users: Arc<Users>,
-    _: Request,
+    request: Request,
     body: RegisterRequest,
 ) -> Answered<RegisterS1Response> {
-    let user = body.register(&users, Error::conflict).await?.into();
+    let user = body
+        .register(&users, &request, Error::conflict)
+        .await?
+        .into();
     Ok(RegisterS1Response {
         message: "User registered successfully",
         user,
@@ -136,10 +147,10 @@ pub(super) struct RegisterS2Response {
 /// S2-14
 pub(super) async fn s2(
     users: Arc<Users>,
-    _: Request,
+    request: Request,
     body: RegisterRequest,
 ) -> Answered<RegisterS2Response> {
-    let user = body.register(&users, Error::conflict).await?;
+    let user = body.register(&users, &request, Error::conflict).await?;
     let User {
         id,
         username,
@@ -180,7 +191,7 @@ pub(super) struct Message {
 /// S3-05, S3-06
 pub(super) async fn s3(
     users: Arc<Users>,
-    _: Request,
+    request: Request,
     body: RegisterS3Request,
 ) -> Answered<Message> {
     if !body.password.is(&body.confirm_password) {
@@ -193,7 +204,7 @@ pub(super) async fn s3(
         bio: None,
     };
     users
-        .register(&new, &body.password, Error::malformed)
+        .register(&request, &new, &body.password, Error::malformed)
         .await?;
     Ok(Message {
         message: "User registered successfully",
@@ -213,12 +224,15 @@ pub(super) async fn s4(
 impl Users {
     async fn register(
         &self,
+        request: &Request,
         new: &NewUser,
         password: &NewPassword,
         refuse: Refuse,
     ) -> Result<User, Error> {
         const USERNAME: &str = "Username already exists";
         const EMAIL: &str = "Email already exists";
+        let network = request.client_network();
+        let pass = self.admit(network).await?;
         // Looked up first, so that a name that is taken does not cost a hash.
         if self.store.has_username(&new.username).await? {
             return Err(refuse(USERNAME));
@@ -226,31 +240,44 @@ impl Users {
         if self.store.has_email(&new.email).await? {
             return Err(refuse(EMAIL));
         }
-        let hash = self.hasher.hash(password.secret()).await?;
-        self.store
-            .insert_user(new, hash)
-            .await
-            .map_err(|reason| match reason {
-                NotInserted::UsernameTaken => refuse(USERNAME),
-                NotInserted::EmailTaken => refuse(EMAIL),
-                NotInserted::Store(error) => error,
-            })
+        let hash = pass.hash(password.secret()).await?;
+        let inserted = self.store.insert_user(new, hash).await;
+        let user = inserted.map_err(|reason| match reason {
+            NotInserted::UsernameTaken => refuse(USERNAME),
+            NotInserted::EmailTaken => refuse(EMAIL),
+            NotInserted::Store(error) => error,
+        })?;
+        self.throttle.registered(user.id, network).await;
+        Ok(user)
+    }
+
+    /// Lets somebody in who wants to register.
+    async fn admit(&self, network: Option<IpAddr>) -> Result<Pass<'_>, Error> {
+        let pass = self.registrations.enter(network)?;
+        self.throttle.registration(network).await?;
+        Ok(pass)
     }
 
     /// For S0, whose people choose no username: a number goes behind it until it is free (D1).
     async fn register_under_any_name(
         &self,
+        request: &Request,
         mut new: NewUser,
         password: &NewPassword,
     ) -> Result<User, Error> {
+        let network = request.client_network();
+        let pass = self.admit(network).await?;
         if self.store.has_email(&new.email).await? {
             return Err(Error::conflict("Email already exists"));
         }
-        let hash = self.hasher.hash(password.secret()).await?;
+        let hash = pass.hash(password.secret()).await?;
         let wished = new.username.clone();
         for _ in 0..ATTEMPTS {
             match self.store.insert_user(&new, hash.clone()).await {
-                Ok(user) => return Ok(user),
+                Ok(user) => {
+                    self.throttle.registered(user.id, network).await;
+                    return Ok(user);
+                }
                 Err(NotInserted::UsernameTaken) => new.username = wished.numbered(),
                 Err(NotInserted::EmailTaken) => {
                     return Err(Error::conflict("Email already exists"));

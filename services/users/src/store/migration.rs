@@ -2,6 +2,7 @@
 
 mod follow_versions;
 
+use super::migration_attempts::Attempts;
 use sea_orm_migration::{
     prelude::*,
     schema::{
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(Accounts),
             Box::new(messaging::outbox::Migration),
             Box::new(follow_versions::FollowVersions),
+            Box::new(Attempts),
         ]
     }
 }

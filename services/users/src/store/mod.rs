@@ -1,8 +1,10 @@
 //! Everything that `users` keeps, in SQL: the only place with queries.
 
+mod attempts;
 mod entity;
 mod follows;
 mod migration;
+mod migration_attempts;
 mod tokens;
 
 use chassis::{Context, Error, clock, sql};
@@ -16,6 +18,7 @@ use sea_orm::{
 };
 
 use crate::model::{AvatarUrl, Bio, Email, Name, NewUser, User, Username};
+pub(crate) use attempts::{Counted, Limit, TooMany, WINDOW, Within};
 use entity::user;
 pub(crate) use follows::FollowKey;
 pub(crate) use follows::{Direction, Person};
