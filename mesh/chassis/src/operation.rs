@@ -5,6 +5,10 @@
 //! answer, without doing anything again. What the store of keys cannot know, after a crash between
 //! effect and answer, the effect itself does: it carries the request's
 //! [`operation`](crate::Request::operation), which is the same in every repetition.
+//!
+//! A key belongs to a caller, a service, a method and a route, for 24 hours. Its operation has a
+//! random number, which is noted when it begins: a key that is used after that time is another
+//! operation. See `docs/adr/0033`.
 
 #[cfg(feature = "documents")]
 mod documents;
@@ -21,14 +25,14 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use uuid::{Builder, Uuid};
 
-use crate::{Code, Error, Request, Route};
+use crate::{Code, Error, Request, Route, Service, clock};
 
 #[cfg(feature = "sql")]
-pub use sql::{LocationMigration, Migration};
+pub use sql::{LocationMigration, Migration, NumberMigration};
 
 /// Longest key that is accepted, in bytes.
 const MAX_KEY: usize = 255;
-/// How long an answer is kept.
+/// How long a key is known, from its first request on.
 #[cfg(any(feature = "sql", feature = "documents"))]
 const KEPT: Duration = Duration::from_hours(24);
 /// How often older ones are forgotten.
@@ -52,8 +56,8 @@ pub struct Kept {
 /// What is known of a key when a request brings it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
-    /// Nothing: this request is the first, and noted.
-    First,
+    /// This request is to be done, as the operation of this number: it is noted.
+    First(Uuid),
     /// An earlier request of the same fingerprint is at work.
     Running,
     /// An earlier request of the same fingerprint was answered.
@@ -62,15 +66,40 @@ pub enum Begun {
     Other,
 }
 
+/// What became of an attempt that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// The request was refused, and has done nothing.
+    Refused,
+    /// The effect may be there: the next attempt has to look for it.
+    Unknown,
+}
+
 /// Where keys and answers are kept. Of many that begin at once, one is the first.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
-    /// Notes that the operation `id` begins, unless it did before.
-    async fn begin(&self, id: &str, fingerprint: &str) -> Result<Begun, Error>;
+    /// Notes that a request of the key `id` begins, unless one did before. It is the operation
+    /// `new`, unless an attempt was left behind: that one's number is taken over.
+    async fn begin(&self, id: &str, fingerprint: &str, new: Uuid) -> Result<Begun, Error>;
     /// Keeps the answer.
-    async fn finish(&self, id: &str, answer: &Kept) -> Result<(), Error>;
-    /// Forgets the operation: it failed, and may be tried again.
-    async fn abandon(&self, id: &str) -> Result<(), Error>;
+    async fn finish(&self, id: &str, operation: Uuid, answer: &Kept) -> Result<(), Error>;
+    /// Nobody is at work on the operation any more. It keeps its number, unless its only attempt
+    /// has done nothing: then the key is free.
+    async fn abandon(&self, id: &str, operation: Uuid, failed: Failed) -> Result<(), Error>;
+    /// What the version before this one noted of the same request, under an id of its own.
+    async fn earlier(&self, id: &str, fingerprint: &str) -> Result<Earlier, Error>;
+}
+
+/// A request that the version before this one may have done: it noted a key without its service
+/// and route, and made the operation's number of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Earlier {
+    /// It did not.
+    None,
+    /// It did, and is at work on it or has answered it.
+    Begun(Begun),
+    /// It began, and nobody is at work on it any more.
+    LeftBehind,
 }
 
 /// The operations of a service, shared by its instances through their store.
@@ -78,7 +107,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 pub struct Operations(Arc<dyn Store>);
 
 impl Operations {
-    /// Kept in the relational store; its migrator has [`Migration`] and [`LocationMigration`].
+    /// Kept in the relational store; its migrator has [`Migration`], [`LocationMigration`] and
+    /// [`NumberMigration`].
     #[cfg(feature = "sql")]
     pub fn in_sql(connection: &sea_orm::DatabaseConnection, context: &crate::Context) -> Self {
         let store = sql::Rows(connection.clone());
@@ -86,8 +116,8 @@ impl Operations {
         Self(Arc::new(store))
     }
 
-    /// Kept in the document store, in a collection `operations`; with them, what they claimed
-    /// there is forgotten ([`Claims`](crate::documents::Claims)).
+    /// Kept in the document store, in a collection `keys`; with them, what they claimed there is
+    /// forgotten ([`Claims`](crate::documents::Claims)).
     #[cfg(feature = "documents")]
     pub fn in_documents(database: &crate::documents::Database, context: &crate::Context) -> Self {
         let store = documents::Documents::of(database);
@@ -95,13 +125,15 @@ impl Operations {
         Self(Arc::new(store))
     }
 
-    /// Runs `handler`, or answers as it was answered before.
+    /// Runs `handler`, or answers as it was answered before. `scope` is where the key is known:
+    /// service, method and route.
     ///
     /// # Errors
     /// 400 for a key that is none, 422 for one that was used for another request, 409 while the
     /// first is at work, and what `handler` answers.
     pub(crate) async fn run<R>(
         &self,
+        scope: [&str; 3],
         mut request: Request,
         handler: impl FnOnce(Request) -> R,
     ) -> Result<Response<Bytes>, Error>
@@ -112,12 +144,15 @@ impl Operations {
             return handler(request).await;
         };
         let owner = request.caller()?.user_id.to_string();
-        let hash = hash(&[owner.as_bytes(), key.as_bytes()]);
-        request.operation = Some(operation(&hash));
-        let id = hex(&hash);
-        let fingerprint = fingerprint(&request);
-        match self.0.begin(&id, &fingerprint).await? {
-            Begun::First => self.first(id, handler(request)).await,
+        let [service, method, route] = scope.map(str::as_bytes);
+        let id = hash(&[service, method, route, owner.as_bytes(), key.as_bytes()]);
+        let (id, fingerprint) = (hex(&id), fingerprint(&request));
+        let unscoped = hash(&[owner.as_bytes(), key.as_bytes()]);
+        match self.begin(&id, &fingerprint, &unscoped).await? {
+            Begun::First(operation) => {
+                request.operation = Some(operation);
+                self.first(id, operation, handler(request)).await
+            }
             Begun::Answered(answer) => replayed(answer),
             Begun::Running => Err(Error::conflict(
                 "The first request with this Idempotency-Key is still running",
@@ -129,10 +164,26 @@ impl Operations {
         }
     }
 
+    async fn begin(
+        &self,
+        id: &str,
+        fingerprint: &str,
+        unscoped: &[u8; 32],
+    ) -> Result<Begun, Error> {
+        let new = match self.0.earlier(&hex(unscoped), fingerprint).await? {
+            Earlier::None => clock::id(),
+            Earlier::Begun(begun) => return Ok(begun),
+            // Its effect, if it came to that, has the number that it had then.
+            Earlier::LeftBehind => unscoped_operation(unscoped),
+        };
+        self.0.begin(id, fingerprint, new).await
+    }
+
     /// Goes on when the client goes away, so that its next try finds the answer.
     async fn first(
         &self,
         id: String,
+        operation: Uuid,
         answer: impl Future<Output = Result<Response<Bytes>, Error>> + Send + 'static,
     ) -> Result<Response<Bytes>, Error> {
         use tracing::Instrument as _;
@@ -140,8 +191,8 @@ impl Operations {
         let work = async move {
             let answer = answer.await;
             let noted = match &answer {
-                Ok(answer) => store.finish(&id, &Kept::from(answer)).await,
-                Err(_) => store.abandon(&id).await,
+                Ok(answer) => store.finish(&id, operation, &Kept::from(answer)).await,
+                Err(error) => store.abandon(&id, operation, Failed::from(error)).await,
             };
             if let Err(error) = noted {
                 // Whoever repeats it has to wait, and then finds the effect under its operation.
@@ -154,17 +205,30 @@ impl Operations {
     }
 }
 
-impl<S: Repeatable + Send + Sync + 'static> Route<S> {
+impl From<&Error> for Failed {
+    fn from(error: &Error) -> Self {
+        if error.code().status().is_client_error() {
+            Self::Refused
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+impl<S: Repeatable + Service> Route<S> {
     /// A request may be repeated with the same `Idempotency-Key`, and has its effect once.
     #[must_use]
     pub fn idempotent(mut self) -> Self {
         let endpoint = self.endpoint;
+        let (method, template) = (self.method.clone(), self.template);
         self.endpoint = Arc::new(move |state, request| {
             let endpoint = Arc::clone(&endpoint);
+            let method = method.clone();
             Box::pin(async move {
                 let operations = state.operations().clone();
+                let scope = [S::NAME, method.as_str(), template];
                 operations
-                    .run(request, |request| endpoint(state, request))
+                    .run(scope, request, |request| endpoint(state, request))
                     .await
             })
         });
@@ -258,8 +322,8 @@ fn hex(hash: &[u8; 32]) -> String {
     })
 }
 
-/// A UUID made of the key (version 8 of RFC 9562), the same in every repetition.
-fn operation(hash: &[u8; 32]) -> Uuid {
+/// The number that the version before this one gave an operation: made of owner and key alone.
+fn unscoped_operation(hash: &[u8; 32]) -> Uuid {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash[..16]);
     Builder::from_custom_bytes(bytes).into_uuid()

@@ -67,8 +67,8 @@ impl Request {
             .ok_or_else(|| Error::unauthenticated("A Bearer token is needed"))
     }
 
-    /// The number of what this request does: of its `Idempotency-Key`, where the route minds one,
-    /// so that a repetition carries the same; else a new one.
+    /// The number of what this request does: random, and the same in every repetition under its
+    /// `Idempotency-Key`, where the route minds one.
     pub fn operation(&self) -> Uuid {
         self.operation.unwrap_or_else(Uuid::now_v7)
     }

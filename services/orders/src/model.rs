@@ -28,3 +28,23 @@ pub(crate) struct Order {
     pub(crate) total: Money,
     pub(crate) ordered_at: DateTime<Utc>,
 }
+
+impl Order {
+    /// Whether both are what one person wanted of one thing.
+    pub(crate) fn is_of_the_same(&self, other: &Self) -> bool {
+        (self.user_id, self.thing) == (other.user_id, other.thing)
+    }
+
+    /// The order, under an id beside its own where that one is another thing's: versions before
+    /// made ids of an `Idempotency-Key` alone, so that a purchase and an order could have the same.
+    pub(crate) fn apart_from(mut self, before: Option<&Self>) -> Self {
+        if before.is_some_and(|before| !before.is_of_the_same(&self)) {
+            let beside = match self.thing {
+                Thing::Product(_) => "shop",
+                Thing::Item(_) => "market",
+            };
+            self.id = format!("{}.{beside}", self.id);
+        }
+        self
+    }
+}

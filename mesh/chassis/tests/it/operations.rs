@@ -1,21 +1,27 @@
 //! Repeated requests have their effect once (`Idempotency-Key`).
 
+mod earlier;
+mod lives;
+
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
 
 use http::{HeaderValue, StatusCode, header};
-use mesh_chassis::{Answer, Context, Error, Operations, Repeatable, Request, Route, Service};
+use mesh_chassis::{
+    Answer, Context, Error, Operations, Repeatable, Request, Route, Service, documents::Database,
+};
 use reqwest::Method;
+use sea_orm::DatabaseConnection;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait::async_trait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use testkit::{Reply, TestService, send, stores, unique};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use utoipa::ToSchema;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -23,14 +29,28 @@ struct Settings {
     /// Where operations are kept
     #[arg(long)]
     store: String,
+    /// The document database, where it shall not be a new one
+    #[arg(long)]
+    database: Option<String>,
 }
 
 #[derive(Debug)]
-struct Till {
+struct Till<const KIOSK: bool = false> {
     operations: Operations,
+    store: Store,
     sold: AtomicI64,
     /// A permit for each sale that may be answered, where the body says `wait`.
     go: Semaphore,
+    /// Whether a sale is made and not answered.
+    broken: AtomicBool,
+    /// The operations that sales were made under.
+    made: Mutex<Vec<String>>,
+}
+
+#[derive(Debug)]
+enum Store {
+    Sql(DatabaseConnection),
+    Documents(Database),
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -54,18 +74,19 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(mesh_chassis::operation::Migration),
             Box::new(mesh_chassis::operation::LocationMigration),
+            Box::new(mesh_chassis::operation::NumberMigration),
         ]
     }
 }
 
-impl Repeatable for Till {
+impl<const KIOSK: bool> Repeatable for Till<KIOSK> {
     fn operations(&self) -> &Operations {
         &self.operations
     }
 }
 
-impl Service for Till {
-    const NAME: &'static str = "till";
+impl<const KIOSK: bool> Service for Till<KIOSK> {
+    const NAME: &'static str = if KIOSK { "kiosk" } else { "till" };
     const DESCRIPTION: &'static str = "Sells once";
     type Settings = Settings;
 
@@ -78,19 +99,25 @@ impl Service for Till {
 
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {
         let url = settings.store.as_str();
-        let operations = if url.starts_with("mongodb") {
-            let database = mesh_chassis::documents::connect(context, url, &unique("till")).await?;
-            Operations::in_documents(&database, context)
+        let (operations, store) = if url.starts_with("mongodb") {
+            let name = settings.database.unwrap_or_else(|| unique("till"));
+            let database = mesh_chassis::documents::connect(context, url, &name).await?;
+            let operations = Operations::in_documents(&database, context);
+            (operations, Store::Documents(database))
         } else {
             let url = Some(url).filter(|url| *url != "sqlite");
             let connection =
                 mesh_chassis::sql::connect::<Migrator>(context, url, "till.db").await?;
-            Operations::in_sql(&connection, context)
+            let operations = Operations::in_sql(&connection, context);
+            (operations, Store::Sql(connection))
         };
         Ok(Self {
             operations,
+            store,
             sold: AtomicI64::new(0),
             go: Semaphore::new(0),
+            broken: AtomicBool::new(false),
+            made: Mutex::default(),
         })
     }
 
@@ -99,8 +126,16 @@ impl Service for Till {
     }
 }
 
-async fn sell(till: Arc<Till>, request: Request, sale: Sale) -> Result<Answer<Receipt>, Error> {
+async fn sell<const KIOSK: bool>(
+    till: Arc<Till<KIOSK>>,
+    request: Request,
+    sale: Sale,
+) -> Result<Answer<Receipt>, Error> {
     let number = till.sold.fetch_add(1, Ordering::SeqCst) + 1;
+    till.made.lock().await.push(request.operation().to_string());
+    if till.broken.load(Ordering::SeqCst) {
+        return Err(Error::unavailable("The sale may be made, or not"));
+    }
     if sale.wait {
         till.go.acquire().await.map_err(Error::internal)?.forget();
     }
@@ -125,8 +160,8 @@ async fn each_store() -> Vec<TestService<Till>> {
     tills
 }
 
-fn request(
-    till: &TestService<Till>,
+fn request<const KIOSK: bool>(
+    till: &TestService<Till<KIOSK>>,
     person: i64,
     key: &str,
     body: &Value,
@@ -139,7 +174,12 @@ fn request(
         .json(body)
 }
 
-async fn sale(till: &TestService<Till>, person: i64, key: &str, body: &Value) -> Reply {
+async fn sale<const KIOSK: bool>(
+    till: &TestService<Till<KIOSK>>,
+    person: i64,
+    key: &str,
+    body: &Value,
+) -> Reply {
     send(request(till, person, key, body)).await
 }
 
@@ -167,11 +207,36 @@ async fn d26_a_repetition_is_answered_as_the_first_and_done_once() {
         );
         let other = sale(&till, 1, "a", &json!({"amount": 4})).await;
         other.problem(StatusCode::UNPROCESSABLE_ENTITY.as_u16());
+    }
+}
+
+#[tokio::test]
+async fn d34_a_key_belongs_to_a_route() {
+    for till in each_store().await {
+        let body = json!({"amount": 3});
+        let here = sale(&till, 1, "a", &body).await;
         let elsewhere = till.request(Method::POST, "/other-sales");
         let elsewhere = elsewhere.bearer_auth(till.token(1, "ada"));
-        send(elsewhere.header("idempotency-key", "a").json(&body))
-            .await
-            .problem(422);
+        let elsewhere = send(elsewhere.header("idempotency-key", "a").json(&body)).await;
+        let operations = [&here, &elsewhere].map(|sale| sale.expect(201)["operation"].clone());
+        assert_ne!(operations[0], operations[1]);
+        assert_eq!(till.service.sold.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test]
+async fn d34_a_key_belongs_to_a_service_whatever_they_share() {
+    for url in stores::documents() {
+        let shared = unique("shared");
+        let flags = ["--store", &url, "--database", &shared];
+        let till = TestService::<Till>::start(&flags).await;
+        let kiosk = TestService::<Till<true>>::start(&flags).await;
+        let body = json!({"amount": 3});
+        let sold = sale(&till, 1, "a", &body).await;
+        let also_sold = sale(&kiosk, 1, "a", &body).await;
+        let operations = [&sold, &also_sold].map(|sale| sale.expect(201)["operation"].clone());
+        assert_ne!(operations[0], operations[1]);
+        assert_eq!(kiosk.service.sold.load(Ordering::SeqCst), 1);
     }
 }
 

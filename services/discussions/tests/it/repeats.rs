@@ -1,7 +1,10 @@
 //! `Idempotency-Key` (D26): whatever is sent again is written once.
 
 use futures_util::future::join_all;
-use mongodb::{Client, bson::Document};
+use mongodb::{
+    Client,
+    bson::{Document, doc},
+};
 use serde_json::json;
 
 use crate::{
@@ -59,14 +62,15 @@ async fn d26_a_comment_that_is_sent_again_is_written_once(backend: Backend) {
 }
 
 /// Forgets what was answered: as if the process had died between the effect and the note of it.
-async fn forget_answers(plaza: &Plaza) {
+pub async fn forget_answers(plaza: &Plaza) {
     let (url, database) = plaza.database();
     let client = Client::with_uri_str(url).await.unwrap();
     let database = client.database(database);
-    for collection in ["operations", "operation_answers"] {
-        let collection = database.collection::<Document>(collection);
-        collection.drop().await.unwrap();
-    }
+    let answers = database.collection::<Document>("key_answers");
+    answers.drop().await.unwrap();
+    let keys = database.collection::<Document>("keys");
+    let left_behind = doc! { "$set": { "attempted_at": 0_i64 } };
+    keys.update_many(doc! {}, left_behind).await.unwrap();
 }
 
 async fn d26_what_died_before_its_answer_was_kept_is_found_and_not_written_again(backend: Backend) {
@@ -107,11 +111,9 @@ async fn d26_a_post_that_died_before_the_journal_is_listed_when_it_is_sent_again
     let client = Client::with_uri_str(url).await.unwrap();
     let journal = client.database(database);
     let journal = journal.collection::<Document>("journal");
-    let entry = journal
-        .find_one(mongodb::bson::doc! {})
-        .sort(mongodb::bson::doc! { "_id": -1 });
+    let entry = journal.find_one(doc! {}).sort(doc! { "_id": -1 });
     let entry = entry.await.unwrap().unwrap();
-    let by_id = mongodb::bson::doc! { "_id": entry.get_str("_id").unwrap() };
+    let by_id = doc! { "_id": entry.get_str("_id").unwrap() };
     journal.delete_one(by_id).await.unwrap();
     assert_eq!(other.listed("/api/posts", "title").await, [""; 0]);
     forget_answers(&one).await;

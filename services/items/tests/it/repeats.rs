@@ -1,7 +1,10 @@
 //! `Idempotency-Key`: whatever is sent again happens once.
 
 use futures_util::future::join_all;
-use mongodb::{Client, bson::Document};
+use mongodb::{
+    Client,
+    bson::{Document, doc},
+};
 use serde_json::json;
 use testkit::eventually;
 
@@ -86,10 +89,11 @@ async fn d26_a_key_belongs_to_one_request_of_one_person(backend: Backend) {
 async fn forget_answers(plaza: &Plaza) {
     let client = Client::with_uri_str(&plaza.url).await.unwrap();
     let database = client.database(&plaza.database);
-    for collection in ["operations", "operation_answers"] {
-        let collection = database.collection::<Document>(collection);
-        collection.drop().await.unwrap();
-    }
+    let answers = database.collection::<Document>("key_answers");
+    answers.drop().await.unwrap();
+    let keys = database.collection::<Document>("keys");
+    let left_behind = doc! { "$set": { "attempted_at": 0_i64 } };
+    keys.update_many(doc! {}, left_behind).await.unwrap();
 }
 
 async fn d26_what_died_before_its_answer_was_kept_is_found_and_not_done_again(backend: Backend) {

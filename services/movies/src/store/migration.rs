@@ -22,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(Repetitions),
             Box::new(chassis::operation::Migration),
             Box::new(chassis::operation::LocationMigration),
+            Box::new(chassis::operation::NumberMigration),
         ]
     }
 }

@@ -17,6 +17,7 @@ impl MigratorTrait for Migrator {
             Box::new(messaging::outbox::Migration),
             Box::new(chassis::operation::Migration),
             Box::new(chassis::operation::LocationMigration),
+            Box::new(chassis::operation::NumberMigration),
         ]
     }
 }

@@ -14,6 +14,7 @@ impl MigratorTrait for Migrator {
             Box::new(messaging::outbox::Migration),
             Box::new(chassis::operation::Migration),
             Box::new(chassis::operation::LocationMigration),
+            Box::new(chassis::operation::NumberMigration),
         ]
     }
 }

@@ -54,11 +54,15 @@ impl Store {
 
     /// Keeps an order of the shop and tells of it; of one id, once. The order that is kept.
     pub(crate) async fn insert_order(&self, order: Order) -> Result<Order, Error> {
+        let before = self.find(&order.id).await?;
+        let order = order.apart_from(before.as_ref());
         let transaction = self.connection.begin().await?;
         if !insert(&transaction, &order).await? {
             transaction.rollback().await?;
             let before = self.find(&order.id).await?;
-            return before.ok_or_else(|| Error::conflict("This order was made already"));
+            let same = before.filter(|before| before.is_of_the_same(&order));
+            return same
+                .ok_or_else(|| Error::unavailable("Something took the order's id; try again"));
         }
         if let Thing::Product(product_id) = order.thing {
             let event = OrderPlaced {
@@ -77,6 +81,8 @@ impl Store {
 
     /// Keeps a purchase in the market, which was told already.
     pub(crate) async fn insert_purchase(&self, order: Order) -> Result<(), Error> {
+        let before = self.find(&order.id).await?;
+        let order = order.apart_from(before.as_ref());
         insert(&self.connection, &order).await?;
         Ok(())
     }

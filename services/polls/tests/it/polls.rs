@@ -1,4 +1,7 @@
-use mongodb::{Client, bson::Document};
+use mongodb::{
+    Client,
+    bson::{Document, doc},
+};
 use reqwest::Method;
 use serde_json::json;
 use testkit::send;
@@ -78,10 +81,11 @@ async fn d26_a_vote_that_is_sent_again_counts_once_and_is_answered_as_before(bac
 async fn forget_answers(plaza: &Plaza) {
     let client = Client::with_uri_str(&plaza.url).await.unwrap();
     let database = client.database(&plaza.database);
-    for collection in ["operations", "operation_answers"] {
-        let collection = database.collection::<Document>(collection);
-        collection.drop().await.unwrap();
-    }
+    let answers = database.collection::<Document>("key_answers");
+    answers.drop().await.unwrap();
+    let keys = database.collection::<Document>("keys");
+    let left_behind = doc! { "$set": { "attempted_at": 0_i64 } };
+    keys.update_many(doc! {}, left_behind).await.unwrap();
 }
 
 async fn s2_32_a_poll_shows_what_was_asked(backend: Backend) {

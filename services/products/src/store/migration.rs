@@ -13,6 +13,7 @@ impl MigratorTrait for Migrator {
             Box::new(Products),
             Box::new(chassis::operation::Migration),
             Box::new(chassis::operation::LocationMigration),
+            Box::new(chassis::operation::NumberMigration),
         ]
     }
 }

@@ -18,6 +18,7 @@ impl MigratorTrait for Migrator {
             Box::new(messaging::inbox::Migration),
             Box::new(chassis::operation::Migration),
             Box::new(chassis::operation::LocationMigration),
+            Box::new(chassis::operation::NumberMigration),
         ]
     }
 }

@@ -135,14 +135,14 @@ async fn d26_a_repeated_key_makes_one_post_and_one_job(backend: Backend) {
     let again = ask("/posts", "once").await;
     assert_eq!(again.expect(201), first.expect(201));
     ask("/posts", "another").await.problem(422);
-    // What made the answer may be forgotten; the post knows what made it.
-    plaza.execute("DELETE FROM operations").await;
+    // The answer may be forgotten; the post knows what made it.
+    let forget = "UPDATE operations SET status = NULL, attempted_at = '1970-01-01 00:00:00+00:00'";
+    plaza.execute(forget).await;
     let once_more = ask("/posts", "once").await;
     assert_eq!(once_more.expect(201), first.expect(201));
-    plaza.execute("DELETE FROM operations").await;
     plaza.execute("DELETE FROM posts").await;
     let first = ask("/posts/async", "behind").await;
-    plaza.execute("DELETE FROM operations").await;
+    plaza.execute(forget).await;
     let again = ask("/posts/async", "behind").await;
     assert_eq!(again.expect(202), first.expect(202));
     let made = testkit::eventually("the post", || async {
