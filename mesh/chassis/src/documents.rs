@@ -3,6 +3,7 @@
 mod chain;
 mod claims;
 mod collection;
+mod gone;
 pub mod numbers;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::{Context, Error, stores};
 pub use chain::{Chains, Latest, Link};
 pub use claims::Claims;
 pub use collection::{Collection, Database};
+pub use gone::{Gone, Part, Place};
 
 use collection::{OPERATION_DEADLINE, POOL_LIMIT};
 

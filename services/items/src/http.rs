@@ -169,8 +169,7 @@ async fn change(
 async fn remove(items: Arc<Items>, request: Request) -> Answered<MessageResponse> {
     let caller = request.caller()?.user_id;
     let (id, operation) = (request.param("id")?, request.operation().to_string());
-    let change = |item: &Item| item.emptied(&operation);
-    items.store.change(id, caller, change).await?;
+    items.store.remove(id, caller, &operation).await?;
     let message = "Item deleted successfully";
     Ok(MessageResponse { message }.into())
 }

@@ -8,7 +8,7 @@ mod http;
 pub mod model;
 mod store;
 
-use chassis::{Context, Error, Operations, Repeatable, Route, Service};
+use chassis::{Context, Error, Operations, Repeatable, Route, Service, documents::Database};
 use messaging::Broker;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -45,6 +45,11 @@ impl Items {
     /// The broker that events go to, where tests make the process die.
     pub fn broker(&self) -> &Broker {
         &self.broker
+    }
+
+    /// The documents, where tests count what something costs.
+    pub fn database(&self) -> &Database {
+        self.store.database()
     }
 }
 

@@ -14,9 +14,8 @@ use std::sync::{
 
 use chassis::{
     Context, Error, Page, clock,
-    documents::{self, Chains, Claims, Database, Latest, Link, numbers, turn},
+    documents::{self, Chains, Claims, Database, Gone, Latest, Link, Part, Place, numbers, turn},
 };
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use messaging::{
     Broker,
     documents::Outbox,
@@ -30,8 +29,8 @@ use crate::model::{Draft, Item, Order};
 
 /// Items whose last state stays in memory.
 const REMEMBERED: u64 = 10_000;
-/// Items looked at at once for one list.
-const READS_AT_ONCE: usize = 8;
+/// What all items are noted under, once they are gone.
+const ALL: &str = "items";
 
 /// What a request does, and whether it may have been done by an earlier one.
 #[derive(Debug, Clone)]
@@ -45,6 +44,7 @@ pub(crate) struct Operation {
 pub(crate) struct Store {
     database: Database,
     items: Chains<Item>,
+    gone: Gone,
     claims: Claims,
     outbox: Outbox,
     /// Some number of an item; mostly the last.
@@ -64,6 +64,7 @@ impl Store {
         let database = documents::connect(context, url, name).await?;
         Ok(Self {
             items: Chains::new(&database, "items", REMEMBERED),
+            gone: Gone::new(&database, "gone"),
             claims: Claims::of(&database),
             outbox: Outbox::start(broker, &database, context),
             last: Arc::default(),
@@ -90,19 +91,23 @@ impl Store {
 
     /// A page of items, newest first.
     pub(crate) async fn list(&self, page: &Page<i64>) -> Result<Vec<Arc<Item>>, Error> {
-        let last = i64::try_from(self.last_number().await?).unwrap_or(i64::MAX);
-        let limit = usize::try_from(page.fetch()).unwrap_or(usize::MAX);
-        let first = page
-            .after
-            .map_or(last, |after| after.saturating_sub(1).min(last));
-        let latest = stream::iter((1..=first).rev())
-            .map(|id| self.latest(id))
-            .buffered(READS_AT_ONCE);
-        let items = latest.try_filter_map(|latest| async move {
-            let item = latest.map(|latest| latest.state);
-            Ok(item.filter(|item| !item.removed))
-        });
-        items.take(limit).try_collect().await
+        let noted = self.gone.look(ALL).await?;
+        self.last.fetch_max(noted, Relaxed);
+        let before = page.after.map(|after| u64::try_from(after).unwrap_or(0));
+        let part = Part {
+            last: self.last_number().await?,
+            before,
+            limit: usize::try_from(page.fetch()).unwrap_or(usize::MAX),
+        };
+        let read = |number| async move {
+            let id = i64::try_from(number).map_err(Error::internal)?;
+            Ok(match self.latest(id).await? {
+                None => Place::Empty,
+                Some(latest) if latest.state.removed => Place::Gone,
+                Some(latest) => Place::Here(latest.state),
+            })
+        };
+        self.gone.list(ALL, part, read).await
     }
 
     /// Adds an item, to the end, even when the client goes away meanwhile.
@@ -181,6 +186,21 @@ impl Store {
                 return Ok(next);
             }
         }
+    }
+
+    /// Removes an item of `seller_id`; 403 when it is somebody else's.
+    pub(crate) async fn remove(
+        &self,
+        id: i64,
+        seller_id: i64,
+        operation: &str,
+    ) -> Result<(), Error> {
+        self.change(id, seller_id, |item| item.emptied(operation))
+            .await?;
+        let number = u64::try_from(id).map_err(Error::internal)?;
+        let last = self.last.fetch_max(number, Relaxed).max(number);
+        self.gone.note(ALL, &[number], last).await;
+        Ok(())
     }
 
     /// Buys, to the end, even when the client goes away meanwhile.

@@ -50,6 +50,19 @@ impl Claims {
         Ok(earlier.ok_or_else(gone)?.value)
     }
 
+    /// What a request said under this `id`, if one did.
+    ///
+    /// # Errors
+    /// As [`Collection::run`].
+    pub async fn find<T>(&self, id: &str) -> Result<Option<T>, Error>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let claims = self.0.with_type::<Claim<T>>();
+        let found = claims.find("claims.find", &id).await?;
+        Ok(found.map(|claim| claim.value))
+    }
+
     /// Forgets those that were made before a time, in milliseconds since the epoch.
     pub(crate) async fn forget(&self, before: i64) -> Result<(), Error> {
         let old = doc! { "claimed_at": { "$lt": before } };

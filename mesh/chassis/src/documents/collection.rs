@@ -7,9 +7,15 @@
 //!
 //! [driver]: https://github.com/mongodb/mongo-rust-driver#warning-about-timeouts--cancellation
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use mongodb::bson::{self, RawDocumentBuf, doc};
+use mongodb::bson::{self, Document, RawDocumentBuf, doc};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     sync::Semaphore,
@@ -43,6 +49,7 @@ pub struct Database {
 struct Limits {
     turns: Arc<Semaphore>,
     tasks: TaskTracker,
+    asked: Arc<AtomicU64>,
 }
 
 impl Database {
@@ -50,6 +57,7 @@ impl Database {
         let limits = Limits {
             turns: Arc::new(Semaphore::new(TURNS)),
             tasks: tasks.clone(),
+            asked: Arc::default(),
         };
         Self { database, limits }
     }
@@ -60,6 +68,11 @@ impl Database {
             collection: self.database.collection(name),
             limits: self.limits.clone(),
         }
+    }
+
+    /// How many operations the store was asked for: what something costs, on any machine.
+    pub fn operations(&self) -> u64 {
+        self.limits.asked.load(Ordering::Relaxed)
     }
 
     /// Whether the store answers.
@@ -194,6 +207,28 @@ impl<T: Send + Sync> Collection<T> {
         Ok(replaced.await?.matched_count > 0)
     }
 
+    /// Sets members of the document of an id, and leaves the others as they are, whoever changes
+    /// those meanwhile, where the store has atomic updates; `false` when there is none.
+    ///
+    /// # Errors
+    /// As [`Collection::run`].
+    pub async fn set(
+        &self,
+        name: &'static str,
+        id: &impl ToString,
+        members: Document,
+    ) -> Result<bool, Error>
+    where
+        T: 'static,
+    {
+        let filter = by_id(id);
+        let set = doc! { "$set": members };
+        let changed = self.run(name, |documents| async move {
+            documents.update_one(filter, set).await
+        });
+        Ok(changed.await?.matched_count > 0)
+    }
+
     /// Removes the document of an id; `false` when there is none.
     ///
     /// # Errors
@@ -218,6 +253,7 @@ impl Limits {
         operation: impl Future<Output = mongodb::error::Result<R>> + Send + 'static,
     ) -> Result<R, Error> {
         let started = Instant::now();
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let result = timeout_at(started + patience, self.finish(name, operation)).await;
         stores::operation("documents", name, started.elapsed());
         result.unwrap_or_else(|_| Err(too_slow(name)))

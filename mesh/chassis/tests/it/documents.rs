@@ -96,6 +96,33 @@ async fn callers_that_give_up_do_not_stop_the_store() {
     }
 }
 
+/// What posts rely on: a replacement is never an insert, however late it comes.
+#[tokio::test]
+async fn a_document_that_is_removed_stays_removed_whoever_replaces_it() {
+    for shelf in each_store().await {
+        let books = shelf.service.books();
+        for round in 0..10 {
+            let id = round.to_string();
+            let book = doc! { "_id": &id, "text": "x".repeat(1000) };
+            assert!(books.insert("books.insert", &book).await.unwrap());
+            let changes = (0..20).map(|number| {
+                let (books, id) = (books.clone(), id.clone());
+                async move {
+                    if number == 10 {
+                        assert!(books.remove("books.remove", &id).await.unwrap());
+                    }
+                    let book = doc! { "_id": &id, "text": number };
+                    books.replace("books.update", &id, &book).await.unwrap();
+                    let text = doc! { "text": number };
+                    books.set("books.set", &id, text).await.unwrap();
+                }
+            });
+            join_all(changes).await;
+            assert_eq!(books.find("books.find", &id).await.unwrap(), None);
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_has_begun_ends_and_what_waits_is_not_begun() {
     for shelf in each_store().await {

@@ -211,7 +211,7 @@ async fn d26_a_repetition_is_answered_as_the_first_and_done_once() {
 }
 
 #[tokio::test]
-async fn d34_a_key_belongs_to_a_route() {
+async fn a_key_belongs_to_a_route() {
     for till in each_store().await {
         let body = json!({"amount": 3});
         let here = sale(&till, 1, "a", &body).await;
@@ -225,7 +225,7 @@ async fn d34_a_key_belongs_to_a_route() {
 }
 
 #[tokio::test]
-async fn d34_a_key_belongs_to_a_service_whatever_they_share() {
+async fn a_key_belongs_to_a_service_whatever_they_share() {
     for url in stores::documents() {
         let shared = unique("shared");
         let flags = ["--store", &url, "--database", &shared];

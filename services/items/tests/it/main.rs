@@ -9,4 +9,5 @@ mod events;
 mod figures;
 mod helpers;
 mod items;
+mod removed;
 mod repeats;

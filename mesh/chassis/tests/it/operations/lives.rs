@@ -55,7 +55,7 @@ async fn begun(till: &TestService<Till>, sales: i64) {
 }
 
 #[tokio::test]
-async fn d34_a_key_that_has_expired_is_a_new_key() {
+async fn a_key_that_has_expired_is_a_new_key() {
     for till in each_store().await {
         let (body, other) = (json!({"amount": 3}), json!({"amount": 4}));
         let first = sale(&till, 1, "a", &body).await;
@@ -80,7 +80,7 @@ async fn d34_a_key_that_has_expired_is_a_new_key() {
 }
 
 #[tokio::test]
-async fn d34_of_many_that_come_with_an_expired_key_one_is_the_first() {
+async fn of_many_that_come_with_an_expired_key_one_is_the_first() {
     for till in each_store().await {
         let body = json!({"amount": 3});
         for round in 1..6 {
@@ -100,7 +100,7 @@ async fn d34_of_many_that_come_with_an_expired_key_one_is_the_first() {
 }
 
 #[tokio::test]
-async fn d26_who_takes_over_goes_on_under_the_same_number() {
+async fn who_takes_over_goes_on_under_the_same_number() {
     for till in each_store().await {
         let body = json!({"amount": 3, "wait": true});
         let slow = tokio::spawn(request(&till, 1, "a", &body).send());
@@ -122,7 +122,7 @@ async fn d26_who_takes_over_goes_on_under_the_same_number() {
 }
 
 #[tokio::test]
-async fn d26_what_failed_halfway_is_tried_again_at_once_under_the_same_number() {
+async fn what_failed_halfway_is_tried_again_at_once_under_the_same_number() {
     for till in each_store().await {
         let (body, other) = (json!({"amount": 3}), json!({"amount": -3}));
         till.service.broken.store(true, Ordering::SeqCst);
@@ -142,7 +142,7 @@ async fn d26_what_failed_halfway_is_tried_again_at_once_under_the_same_number() 
 }
 
 #[tokio::test]
-async fn d26_a_key_that_was_refused_is_free() {
+async fn a_key_that_was_refused_is_free() {
     for till in each_store().await {
         let (refused, right) = (json!({"amount": -1}), json!({"amount": 1}));
         for _ in 0..2 {
@@ -156,7 +156,7 @@ async fn d26_a_key_that_was_refused_is_free() {
 }
 
 #[tokio::test]
-async fn d34_a_key_of_yesterday_is_known_until_its_time_is_over() {
+async fn a_key_of_yesterday_is_known_until_its_time_is_over() {
     for till in each_store().await {
         let Store::Documents(database) = &till.service.store else {
             continue;
