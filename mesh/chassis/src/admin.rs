@@ -1,4 +1,7 @@
-//! The listener for operators, which the ingress does not route: liveness, readiness, metrics.
+//! The listener for operators, which the ingress does not route: liveness, readiness, metrics, documentation.
+//!
+//! It is on a port also where the application is not, for Consul, Prometheus and browsers. So nothing that is told here
+//! may belong to anybody: numbers by route template, and the document that the ingress shows too.
 
 use std::{
     sync::{
@@ -13,8 +16,13 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use metrics::gauge;
+use tower::ServiceExt as _;
+use warp::{filters::BoxedFilter, reply::Response as WarpResponse};
 
-use crate::{Error, Service, front::Body};
+use crate::{
+    Error, Service,
+    front::{Body, boxed},
+};
 
 /// Stores that do not answer within this time are not ready.
 const READY_DEADLINE: Duration = Duration::from_secs(1);
@@ -35,10 +43,11 @@ impl Gate {
     }
 }
 
-/// Answers `/livez`, `/readyz` and `/metrics`.
+/// Answers `/livez`, `/readyz`, `/metrics`, and by `docs` the documentation.
 pub(crate) async fn handle<S: Service>(
     service: Arc<S>,
     gate: Gate,
+    docs: BoxedFilter<(WarpResponse,)>,
     request: Request<Incoming>,
 ) -> Response<Body> {
     match request.uri().path() {
@@ -56,7 +65,16 @@ pub(crate) async fn handle<S: Service>(
             }
         }
         "/metrics" => text(StatusCode::OK, telemetry::metrics::render()),
-        _ => text(StatusCode::NOT_FOUND, "livez, readyz and metrics are here"),
+        path if path == "/openapi.json" || path == "/docs" || path.starts_with("/docs/") => {
+            match warp::service(docs).oneshot(request).await {
+                Ok(response) => boxed(response),
+                Err(never) => match never {},
+            }
+        }
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "livez, readyz, metrics and docs are here",
+        ),
     }
 }
 

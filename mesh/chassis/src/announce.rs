@@ -42,8 +42,8 @@ impl Announcement {
         self.gate.open();
         loop {
             self.register(true).await;
-            let at = (self.registration.address, self.registration.admin);
-            tracing::info!(address = %at.0, admin = %at.1, "service ready");
+            let Registration { address, admin, .. } = &self.registration;
+            tracing::info!(%address, %admin, "service ready");
             // An agent that does not answer has not forgotten.
             while self
                 .registry

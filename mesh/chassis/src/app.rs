@@ -4,17 +4,17 @@ use std::{collections::BTreeMap, net::SocketAddr, process::ExitCode, sync::Arc, 
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use discovery::{Consul, Dns, Registry, Remote, Unregistered};
+use discovery::{Consul, Dns, Place, Registry, Remote, Unregistered};
 use secrecy::ExposeSecret as _;
-use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Context, Service, Settings, Tokens, admin,
+    Context, Route, Service, Settings, Tokens, admin,
     announce::Announcement,
     follow,
     front::{self, Front},
     health,
+    listen::Listener,
     rest::Rest,
     server::{self, Bounds},
     service::{calls, describe, follows_tokens},
@@ -220,8 +220,10 @@ pub struct App<S: Service> {
     context: Context,
     purpose: Purpose,
     /// None where no requests are answered.
-    http: Option<TcpListener>,
-    admin: TcpListener,
+    http: Option<Listener>,
+    admin: Listener,
+    /// Where the admin listener is.
+    admin_addr: SocketAddr,
 }
 
 impl<S: Service> App<S> {
@@ -257,10 +259,14 @@ impl<S: Service> App<S> {
             settings,
         };
         let http = match purpose {
-            Purpose::Serve => Some(bind(context.settings.listen(S::PORT), "HTTP_ADDR").await?),
+            Purpose::Serve => {
+                let place = context.settings.listen(S::PORT)?;
+                Some(Listener::bind(place, "HTTP_ADDR").await?)
+            }
             Purpose::Work | Purpose::Migrate => None,
         };
-        let admin = bind(context.settings.admin_addr, "ADMIN_ADDR").await?;
+        let (admin, admin_addr) =
+            Listener::on_port(context.settings.admin_addr, "ADMIN_ADDR").await?;
         let service = Arc::new(S::build(own, &context).await?);
         Ok(Self {
             service,
@@ -268,17 +274,18 @@ impl<S: Service> App<S> {
             purpose,
             http,
             admin,
+            admin_addr,
         })
     }
 
     /// Where REST and gRPC are answered; of a worker, where operators are.
-    pub fn http_addr(&self) -> std::io::Result<SocketAddr> {
-        self.http.as_ref().unwrap_or(&self.admin).local_addr()
+    pub fn place(&self) -> &Place {
+        self.http.as_ref().unwrap_or(&self.admin).place()
     }
 
-    /// Where `/livez`, `/readyz` and `/metrics` are.
-    pub fn admin_addr(&self) -> std::io::Result<SocketAddr> {
-        self.admin.local_addr()
+    /// Where `/livez`, `/readyz`, `/metrics` and `/docs` are.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin_addr
     }
 
     /// What the service was built with.
@@ -310,6 +317,7 @@ impl<S: Service> App<S> {
             drain: Duration::from_secs(context.settings.drain_seconds),
         };
         let (admin_service, admin_gate) = (Arc::clone(&service), announcement.gate.clone());
+        let docs = rest(&service, &context, Vec::new()).filter();
         let operators = tokio::spawn(server::serve(
             admin,
             Bounds {
@@ -318,7 +326,10 @@ impl<S: Service> App<S> {
                 ..bounds
             },
             context.shutdown.clone(),
-            move |request| admin::handle(Arc::clone(&admin_service), admin_gate.clone(), request),
+            move |request| {
+                let (service, gate) = (Arc::clone(&admin_service), admin_gate.clone());
+                admin::handle(service, gate, docs.clone(), request)
+            },
         ));
         if announcement.tokens.is_some() {
             follow_tokens(&context)?;
@@ -361,8 +372,8 @@ impl<S: Service> App<S> {
         let registration = discovery::Registration {
             service: self.purpose.name::<S>(),
             id: self.context.instance.clone(),
-            address: settings.advertised(self.http_addr()?),
-            admin: settings.advertised(self.admin_addr()?),
+            address: settings.advertised_place(self.place()),
+            admin: settings.advertised(self.admin_addr),
             upstreams: settings.sockets(calls.iter().map(|call| call.service)),
             meta: BTreeMap::new(),
             ready: false,
@@ -378,11 +389,6 @@ impl<S: Service> App<S> {
             tokens,
         })
     }
-}
-
-async fn bind(address: SocketAddr, variable: &str) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.with_context(|| format!("{variable}: cannot listen on {address}; is the port taken?"))
 }
 
 fn registry(settings: &Settings) -> anyhow::Result<Arc<dyn Registry>> {
@@ -407,18 +413,22 @@ fn registry(settings: &Settings) -> anyhow::Result<Arc<dyn Registry>> {
 fn front<S: Service>(service: &Arc<S>, context: &Context) -> Front {
     let routes = S::routes();
     routes.iter().for_each(front::announce);
-    let rest = Rest {
+    Front::new(
+        rest(service, context, routes).filter(),
+        service.grpc(),
+        context.settings.max_in_flight,
+    )
+}
+
+/// Answers these routes, and those of the documentation.
+fn rest<S: Service>(service: &Arc<S>, context: &Context, routes: Vec<Route<S>>) -> Rest<S> {
+    Rest {
         state: Arc::clone(service),
         tokens: Arc::clone(&context.tokens),
         routes: routes.into_iter().map(Arc::new).collect(),
         body_deadline: Duration::from_secs(context.settings.body_timeout_seconds),
         sockets: Arc::new(Sockets::new(context)),
-    };
-    Front::new(
-        rest.filter(),
-        service.grpc(),
-        context.settings.max_in_flight,
-    )
+    }
 }
 
 /// What was measured since the last scrape takes memory: without Prometheus, more and more.

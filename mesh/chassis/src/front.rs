@@ -93,7 +93,8 @@ impl Front {
     }
 }
 
-fn boxed<B>(response: Response<B>) -> Response<Body>
+/// With the body that all answers have.
+pub(crate) fn boxed<B>(response: Response<B>) -> Response<Body>
 where
     B: http_body_util::BodyExt<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -17,9 +17,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Instant, Sleep},
 };
+
+use crate::connection::Connection;
 
 /// What a connection's requests tell its reader.
 #[derive(Debug, Default)]
@@ -57,7 +58,7 @@ impl Progress {
 /// A connection whose reads fail when headers do not become complete in time.
 #[derive(Debug)]
 pub(crate) struct Patient {
-    stream: TcpStream,
+    stream: Connection,
     progress: Arc<Progress>,
     limit: Duration,
     deadline: Pin<Box<Sleep>>,
@@ -69,7 +70,7 @@ pub(crate) struct Patient {
 
 impl Patient {
     /// The first request's clock starts now.
-    pub(crate) fn new(stream: TcpStream, progress: Arc<Progress>, limit: Duration) -> Self {
+    pub(crate) fn new(stream: Connection, progress: Arc<Progress>, limit: Duration) -> Self {
         let deadline = Box::pin(tokio::time::sleep(limit));
         Self {
             stream,
@@ -83,7 +84,7 @@ impl Patient {
     }
 
     /// The connection, for who speaks something else over it from now on.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> Connection {
         self.stream
     }
 

@@ -11,14 +11,13 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    connection::Connection,
     front::Body,
+    listen::Listener,
     patience::{Patient, Progress},
 };
 
@@ -45,7 +44,7 @@ pub(crate) struct Bounds {
 
 /// Serves `listener` until `shutdown`, then drains; what is not done by then is cut.
 pub(crate) async fn serve<F, R>(
-    listener: TcpListener,
+    listener: Listener,
     bounds: Bounds,
     shutdown: CancellationToken,
     handle: F,
@@ -99,15 +98,12 @@ pub(crate) async fn serve<F, R>(
 
 /// One connection, once there is room for it; `None` when accepting failed.
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     permits: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(Connection, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
-            let _ = stream.set_nodelay(true);
-            Some((stream, permit))
-        }
+        Ok(stream) => Some((stream, permit)),
         Err(error) => {
             // Out of file descriptors, most likely: spinning would only make it worse.
             tracing::warn!(cause = %error, "cannot accept connections");

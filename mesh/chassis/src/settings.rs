@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
+use discovery::Place;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{token::Scheme, upstream::Address};
@@ -104,9 +105,9 @@ pub struct Settings {
     /// Consul service id of this instance [default: the service's name and -1]
     #[arg(long, env = "PLAZA_INSTANCE")]
     pub instance: Option<String>,
-    /// Address of the REST and gRPC listener; port 0 lets the system choose [default: 127.0.0.1 and the service's own port]
+    /// Address of the REST and gRPC listener; port 0 lets the system choose; `unix:/path` is a socket in a folder that only this user enters [default: 127.0.0.1 and the service's own port]
     #[arg(long, env = "HTTP_ADDR")]
-    pub http_addr: Option<SocketAddr>,
+    pub http_addr: Option<Place>,
     /// Port of the REST and gRPC listener, instead of the one in its address
     #[arg(long, env = "PORT")]
     pub port: Option<u16>,
@@ -210,11 +211,25 @@ pub struct Settings {
 
 impl Settings {
     /// Where the REST and gRPC listener of a service with this port of its own is bound.
-    pub(crate) fn listen(&self, own: u16) -> SocketAddr {
-        let address = self
-            .http_addr
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], own)));
-        SocketAddr::new(address.ip(), self.port.unwrap_or(address.port()))
+    ///
+    /// # Errors
+    /// When a port is asked for beside a socket.
+    pub(crate) fn listen(&self, own: u16) -> anyhow::Result<Place> {
+        let place = self.http_addr.clone();
+        let place = place.unwrap_or_else(|| ([127, 0, 0, 1], own).into());
+        match (place, self.port) {
+            (Place::Port(address), Some(port)) => Ok((address.ip(), port).into()),
+            (Place::Socket(_), Some(_)) => {
+                bail!("PORT: HTTP_ADDR is a socket, which has no port; give one of the two")
+            }
+            (place, None) => Ok(place),
+        }
+    }
+
+    /// A listener's place as the rest of the mesh knows it.
+    pub(crate) fn advertised_place(&self, listener: &Place) -> Place {
+        let address = listener.port().map(|address| self.advertised(address));
+        address.map_or_else(|| listener.clone(), Place::Port)
     }
 
     /// A listener's address as the rest of the mesh knows it.
@@ -335,14 +350,20 @@ mod tests {
 
     #[test]
     fn s2_39_the_port_is_the_services_own_unless_something_says_another() {
-        assert_eq!(settings(&[]).listen(5100).port(), 5100);
-        assert_eq!(
-            settings(&["--http-addr", "127.0.0.1:0"])
-                .listen(5100)
-                .port(),
-            0
-        );
-        assert_eq!(settings(&["--port", "7"]).listen(5100).port(), 7);
+        let port = |flags: &[&str]| settings(flags).listen(5100).unwrap().port().unwrap().port();
+        assert_eq!(port(&[]), 5100);
+        assert_eq!(port(&["--http-addr", "127.0.0.1:0"]), 0);
+        assert_eq!(port(&["--port", "7"]), 7);
+    }
+
+    #[test]
+    fn a_socket_has_no_port() {
+        let socket = ["--http-addr", "unix:/run/users/app.sock"];
+        let place = settings(&socket).listen(5100).unwrap();
+        assert_eq!(place.to_string(), "unix:/run/users/app.sock");
+        assert_eq!(settings(&socket).advertised_place(&place), place);
+        let both = settings(&[socket[0], socket[1], "--port", "7"]).listen(5100);
+        assert!(both.unwrap_err().to_string().contains("PORT"));
     }
 
     #[test]

@@ -23,10 +23,7 @@ use futures_util::{SinkExt as _, StreamExt as _, future::BoxFuture};
 use http::{Method, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, Join, ReadBuf, join},
-    net::{TcpStream, tcp::OwnedReadHalf},
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, Join, ReadBuf, join};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -49,6 +46,7 @@ use self::{
 };
 use crate::{
     Auth, Code, Context, Error, Identity, Request, Route, Tokens,
+    connection::{self, Connection, Input},
     patience::Patient,
     route::{Answered, Endpoint},
     schema::Shape,
@@ -111,7 +109,7 @@ pub enum Received {
 /// The reading half of a connection, which gives up on a message that does not end.
 #[derive(Debug)]
 struct Metered {
-    connection: OwnedReadHalf,
+    connection: Input,
     /// Bytes read since the last message ended.
     unfinished: usize,
 }
@@ -346,7 +344,7 @@ impl Upgrade {
                 .max_write_buffer_size(WRITE_BUFFER)
                 .max_message_size(Some(MAX_MESSAGE))
                 .max_frame_size(Some(MAX_MESSAGE));
-            let (input, output) = connection.into_split();
+            let (input, output) = connection::split(connection);
             let input = Metered {
                 connection: input,
                 unfinished: read.len(),
@@ -369,7 +367,7 @@ impl Upgrade {
 
 /// The connection itself, and what was read behind the request. That is a copy: else an idle socket
 /// would keep all of the buffer that the request was read into.
-fn connection_of(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
+fn connection_of(upgraded: Upgraded) -> Option<(Connection, Vec<u8>)> {
     let parts = downcast::<TokioIo<Patient>>(upgraded).ok()?;
     let connection = parts.io.into_inner().into_stream();
     Some((connection, parts.read_buf.to_vec()))

@@ -130,7 +130,10 @@ impl Agent {
         match answer.status().as_u16() {
             403 => Err(Error::Denied),
             404 => Ok(None),
-            code if code >= 400 => Err(Error::Other(format!("status {code} for {path}"))),
+            code if code >= 400 => {
+                let why = answer.text().await.unwrap_or_default();
+                Err(Error::Other(format!("status {code} for {path}: {why}")))
+            }
             _ => Ok(Some(answer)),
         }
     }

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Error, Watch, agent::Agent};
+use crate::{Error, Watch, agent::Agent, consul::ADMIN_PORT};
 
 /// How long after a failure Consul is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -48,7 +48,7 @@ pub struct Listed {
     pub id: String,
     /// Where it listens, as registered.
     pub address: String,
-    /// Its port.
+    /// Its port; of one on a socket that of its admin listener, and 0 without any.
     pub port: u16,
     /// What was registered with it.
     pub meta: BTreeMap<String, String>,
@@ -161,8 +161,20 @@ struct NodeService {
     #[serde(default)]
     kind: String,
     address: String,
+    #[serde(default)]
     port: u16,
     meta: Option<BTreeMap<String, String>>,
+}
+
+impl NodeService {
+    /// The port at which it answers whoever is on its machine.
+    fn open_port(&self) -> u16 {
+        let admin = self.meta.as_ref().and_then(|meta| meta.get(ADMIN_PORT));
+        match admin.and_then(|port| port.parse().ok()) {
+            Some(admin) if self.port == 0 => admin,
+            _ => self.port,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -214,13 +226,14 @@ impl Snapshot {
     fn add(&mut self, service: NodeService, health: Health) {
         self.names.insert(service.service.clone());
         if service.kind.is_empty() {
+            let port = service.open_port();
             self.services
                 .entry(service.service)
                 .or_default()
                 .push(Listed {
+                    port,
                     id: service.id,
                     address: service.address,
-                    port: service.port,
                     meta: service.meta.unwrap_or_default(),
                     health,
                 });

@@ -1,6 +1,9 @@
 //! [`Registry`] over a Consul agent: `consulrs` where it is sound, own calls for what it lacks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use async_trait::async_trait;
 use consulrs::{
@@ -15,12 +18,16 @@ use consulrs::{
     client::{ConsulClient, ConsulClientSettingsBuilder},
     error::ClientError,
 };
+use serde_json::{Value, json};
 
 use crate::{
     Catalog, Error, Instance, Lease, Leased, Registration, Registry, Watch,
     agent::{Agent, DEADLINE},
     catalog, lease,
 };
+
+/// What an instance's admin port is registered as: Prometheus and the autoscaler look there.
+pub(crate) const ADMIN_PORT: &str = "admin_port";
 
 /// A Consul agent.
 pub struct Consul {
@@ -104,14 +111,12 @@ impl Consul {
 #[async_trait]
 impl Registry for Consul {
     async fn register(&self, registration: &Registration) -> Result<(), Error> {
-        let mut request = RegisterServiceRequest::builder();
-        describe(&mut request, registration);
-        within(consulrs::service::register(
-            &self.client,
-            &registration.service,
-            Some(&mut request),
-        ))
-        .await
+        let path = "agent/service/register";
+        if self.agent.put(path, &describe(registration)?).await? {
+            Ok(())
+        } else {
+            Err(Error::Other(format!("status 404 for {path}")))
+        }
     }
 
     async fn deregister(&self, id: &str) -> Result<(), Error> {
@@ -137,12 +142,44 @@ fn healthy(service: &str) -> String {
     format!("health/service/{service}?passing=true")
 }
 
-/// Fills in the application, its readiness check and its sidecar with one listener an upstream.
-fn describe(
-    request: &mut consulrs::api::service::requests::RegisterServiceRequestBuilder,
-    registration: &Registration,
-) {
-    let check = AgentServiceCheck {
+/// The application, its readiness check and its sidecar with one listener an upstream, as the agent takes them.
+fn describe(registration: &Registration) -> Result<Value, Error> {
+    let mut request = RegisterServiceRequest::builder();
+    let mut meta: HashMap<_, _> = registration.meta.clone().into_iter().collect();
+    meta.insert(ADMIN_PORT.into(), registration.admin.port().to_string());
+    request
+        .id(&registration.id)
+        .name(&registration.service)
+        .address(host(registration))
+        .meta(meta)
+        .check(readiness(registration))
+        .connect(AgentServiceConnect {
+            native: None,
+            sidecar_service: Some(sidecar(registration)),
+        });
+    if let Some(address) = registration.address.port() {
+        request.port(u64::from(address.port()));
+    }
+    let request = request.build().map_err(other)?;
+    let mut body = serde_json::to_value(request).map_err(other)?;
+    // Among what is not said are members that Consul does not know, and refuses.
+    if let Value::Object(members) = &mut body {
+        members.retain(|_, value| !value.is_null());
+    }
+    if let Some(path) = registration.address.socket() {
+        // The crate has it for a sidecar alone.
+        body["SocketPath"] = json!(path);
+    }
+    Ok(body)
+}
+
+fn other(error: impl std::fmt::Display) -> Error {
+    Error::Other(error.to_string())
+}
+
+/// The application's own word.
+fn readiness(registration: &Registration) -> AgentServiceCheck {
+    AgentServiceCheck {
         name: Some("ready".into()),
         http: Some(format!("http://{}/readyz", registration.admin)),
         interval: Some("2s".into()),
@@ -161,18 +198,22 @@ fn describe(
         ),
         deregister_critical_service_after: Some("10m".into()),
         ..AgentServiceCheck::default()
-    };
+    }
+}
+
+/// The Envoy beside it.
+fn sidecar(registration: &Registration) -> AgentServiceRegistration {
     let upstreams = registration
         .upstreams
         .iter()
         .map(|(peer, socket)| Upstream {
             destination_name: Some(peer.clone()),
-            local_bind_socket_path: Some(socket.display().to_string()),
+            local_bind_socket_path: Some(display(socket)),
             local_bind_socket_mode: Some("0600".into()),
             ..Upstream::default()
         });
-    let sidecar = AgentServiceRegistration {
-        address: Some(registration.address.ip().to_string()),
+    AgentServiceRegistration {
+        address: Some(host(registration)),
         // As healthy as its application. Consul's own default also tries the sidecar's port, but only every ten seconds: that
         // is how long every start would take.
         checks: Some(vec![AgentServiceCheck {
@@ -185,22 +226,21 @@ fn describe(
             // sidecars it is HTTP/2 all the same: gRPC needs it, and the local cluster follows the caller.
             config: Some(HashMap::from([("protocol".into(), "http2".into())])),
             upstreams: Some(upstreams.collect()),
+            local_service_socket_path: registration.address.socket().map(display),
             ..Default::default()
         }),
         ..AgentServiceRegistration::default()
-    };
-    let mut meta: HashMap<_, _> = registration.meta.clone().into_iter().collect();
-    meta.insert("admin_port".into(), registration.admin.port().to_string());
-    request
-        .id(&registration.id)
-        .address(registration.address.ip().to_string())
-        .port(u64::from(registration.address.port()))
-        .meta(meta)
-        .check(check)
-        .connect(AgentServiceConnect {
-            native: None,
-            sidecar_service: Some(sidecar),
-        });
+    }
+}
+
+/// Where the sidecar and the admin listener are: a socket itself is on no address.
+fn host(registration: &Registration) -> String {
+    let listener = registration.address.port().unwrap_or(registration.admin);
+    listener.ip().to_string()
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// Awaits a call of the crate, which has no deadline of its own.

@@ -53,7 +53,7 @@ impl Dns {
     /// The address of a healthy instance of `name` (`redis.service.consul`), by SRV and A.
     ///
     /// # Errors
-    /// [`Error::Unknown`] when no instance is healthy or DNS does not answer.
+    /// [`Error::Unknown`] when no instance is healthy, none has a port, or DNS does not answer.
     pub async fn locate(&self, name: &str) -> Result<SocketAddr, Error> {
         let unknown = || Error::Unknown(name.to_owned());
         let fqdn = format!("{}.", name.trim_end_matches('.'));
@@ -76,6 +76,10 @@ impl Dns {
             .await
             .map_err(|_| unknown())?;
         let host = hosts.iter().next().ok_or_else(unknown)?;
+        // What listens on a socket is registered without a port, and DNS leads nowhere.
+        if service.port == 0 {
+            return Err(unknown());
+        }
         Ok(SocketAddr::new(host, service.port))
     }
 

@@ -13,6 +13,7 @@ mod catalog;
 mod consul;
 mod dns;
 mod lease;
+mod place;
 mod remote;
 mod watch;
 
@@ -20,6 +21,7 @@ pub use catalog::{Catalog, Health, Listed, Snapshot, View};
 pub use consul::Consul;
 pub use dns::Dns;
 pub use lease::{Lease, Leased};
+pub use place::Place;
 pub use remote::Remote;
 pub use watch::Watch;
 
@@ -58,8 +60,8 @@ pub struct Registration {
     pub service: String,
     /// The instance, unique on its agent, for example `users-1`.
     pub id: String,
-    /// Where the application listens; loopback, so that only its sidecar reaches it.
-    pub address: SocketAddr,
+    /// Where the application listens: a socket, so that only its sidecar reaches it, or loopback.
+    pub address: Place,
     /// Where `/readyz` and `/metrics` are.
     pub admin: SocketAddr,
     /// The services it calls: for each, the socket on which its sidecar shall listen.
@@ -78,7 +80,7 @@ pub struct Instance {
     pub id: String,
     /// Address of the application, or of its sidecar, as registered.
     pub address: String,
-    /// Its port.
+    /// Its port; 0 where it listens on a socket.
     pub port: u16,
 }
 
@@ -95,7 +97,7 @@ struct EntryService {
     id: String,
     #[serde(rename = "Address")]
     address: String,
-    #[serde(rename = "Port")]
+    #[serde(rename = "Port", default)]
     port: u16,
 }
 

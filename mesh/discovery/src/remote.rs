@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::{Error, Instance, Registration, Registry};
+use crate::{Error, Instance, Place, Registration, Registry};
 
 /// The registry may be on another machine.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -175,7 +175,7 @@ impl Remote {
     }
 
     async fn announce(&self, registration: &Registration) -> Result<Announced, Error> {
-        let base_url = base_url(registration.address);
+        let base_url = base_url(&registration.address)?;
         let body = json!({ "service_name": registration.service, "base_url": base_url });
         let answer = self.send(Method::POST, "/register", &body).await?;
         let answer = answer.ok_or_else(|| self.away(&"status 404"))?;
@@ -202,8 +202,9 @@ impl Registry for Remote {
             return Err(Error::Refused(why.clone()));
         }
         state.refused = None;
+        let base_url = base_url(&registration.address)?;
         if let Some(announced) = state.announced.get_mut(&registration.id)
-            && announced.base_url == base_url(registration.address)
+            && announced.base_url == base_url
             && self.beat(announced).await?
         {
             return Ok(());
@@ -264,11 +265,15 @@ impl Registry for Remote {
 }
 
 /// A listener on every address of its machine is known here as that of this machine.
-fn base_url(mut address: SocketAddr) -> String {
+fn base_url(place: &Place) -> Result<String, Error> {
+    let Some(mut address) = place.port() else {
+        let why = format!("{place} is no address that others reach: listen on a port");
+        return Err(Error::Refused(why));
+    };
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
-    format!("http://{address}")
+    Ok(format!("http://{address}"))
 }
 
 fn sound(token: &str) -> Result<String, Error> {

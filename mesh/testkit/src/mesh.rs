@@ -25,6 +25,8 @@ pub struct Mesh {
     pub state: PathBuf,
     /// Addresses by name: `ingress`, `consul`, `prometheus`, `jaeger`, …
     pub addresses: BTreeMap<String, String>,
+    /// Ports by the name of what listens there.
+    pub ports: BTreeMap<String, u16>,
     /// ACL tokens.
     pub tokens: TokenTable,
     /// What runs of each service.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use chassis::{App, Context, Service, Settings, TokenSource};
+use chassis::{App, Context, Place, Service, Settings, TokenSource};
 use clap::Parser;
 use reqwest::{Client, Method, RequestBuilder};
 use tempfile::TempDir;
@@ -29,6 +29,8 @@ pub struct TestService<S: Service> {
     /// What it was built with.
     pub context: Context,
     /// Where REST and gRPC are answered.
+    pub place: Place,
+    /// Its port; of one without, that of operators.
     pub address: SocketAddr,
     /// Where `/readyz` and `/metrics` are.
     pub admin: SocketAddr,
@@ -72,14 +74,19 @@ impl<S: Service> TestService<S> {
         if S::TOKENS == TokenSource::Stream {
             app.context().tokens.apply(signer.snapshot());
         }
-        let client = Client::builder().timeout(Duration::from_secs(20)).build();
+        let (place, admin) = (app.place().clone(), app.admin_addr());
+        let mut client = Client::builder().timeout(Duration::from_secs(20));
+        if let Some(socket) = place.socket() {
+            client = client.unix_socket(socket);
+        }
         let shutdown = CancellationToken::new();
         let mut started = Self {
             service: Arc::clone(app.service()),
             context: app.context().clone(),
-            address: app.http_addr().expect("bound"),
-            admin: app.admin_addr().expect("bound"),
-            client: client.expect("a client can be made"),
+            address: place.port().unwrap_or(admin),
+            place,
+            admin,
+            client: client.build().expect("a client can be made"),
             signer,
             shutdown: shutdown.clone(),
             running: None,
@@ -94,14 +101,12 @@ impl<S: Service> TestService<S> {
     }
 
     async fn wait_until_ready(&self) {
+        let client = Client::new();
         eventually("readiness", || async {
             let ended = self.running.as_ref().is_some_and(JoinHandle::is_finished);
             assert!(!ended, "the service ended at once");
-            let asked = self
-                .client
-                .get(format!("http://{}/readyz", self.admin))
-                .send();
-            match asked.await {
+            let asked = client.get(format!("http://{}/readyz", self.admin));
+            match asked.timeout(Duration::from_secs(20)).send().await {
                 Ok(answer) if answer.status().is_success() => Ok(()),
                 Ok(answer) => Err(answer.text().await.unwrap_or_default()),
                 Err(error) => Err(error.to_string()),

@@ -12,13 +12,14 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use tokio::{io::AsyncWrite, net::tcp::OwnedWriteHalf};
+use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite::protocol::frame::{
     self,
     coding::{Data, OpCode},
 };
 
 use super::Frame;
+use crate::connection::{Output, try_write};
 
 /// A text message as it goes over the wire, for as many sockets as there are.
 #[derive(Debug, Clone)]
@@ -62,7 +63,7 @@ impl Outlet {
         let mut queue = lock(&queue);
         let mut rest = message.0.clone();
         if queue.waiting.is_empty() {
-            match queue.connection.try_write(&rest) {
+            match try_write(&queue.connection, &rest) {
                 Ok(written) if written == rest.len() => return Ok(()),
                 Ok(written) => rest.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -85,7 +86,7 @@ pub(super) struct Out(Arc<Mutex<Queue>>);
 
 #[derive(Debug)]
 struct Queue {
-    connection: OwnedWriteHalf,
+    connection: Output,
     /// Messages in their order; the first may have been written in part.
     waiting: VecDeque<Bytes>,
     /// The socket's own, to be woken when something waits.
@@ -93,7 +94,7 @@ struct Queue {
 }
 
 impl Out {
-    pub(super) fn new(connection: OwnedWriteHalf) -> Self {
+    pub(super) fn new(connection: Output) -> Self {
         Self(Arc::new(Mutex::new(Queue {
             connection,
             waiting: VecDeque::new(),

@@ -7,6 +7,7 @@ mod docs;
 #[cfg(feature = "documents")]
 mod documents;
 mod echo;
+mod listening;
 #[cfg(all(feature = "sql", feature = "documents"))]
 mod operations;
 #[cfg(feature = "redis")]
