@@ -1,13 +1,15 @@
 // Documents is the document store of a mesh on one machine: FerretDB, embedded, speaking MongoDB's wire protocol over SQLite or
-// Postgres. A production deployment runs MongoDB in its place.
+// Postgres, on a Unix socket. A production deployment runs MongoDB in its place.
 package main
 
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -24,22 +26,28 @@ import (
 const indexEvery = 500 * time.Millisecond
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:27017", "address to listen on")
+	listen := flag.String("listen", "", "address to listen on")
+	socket := flag.String("socket", "", "Unix socket to listen on, in a folder that only this user enters")
 	dir := flag.String("dir", "data", "folder of the SQLite files")
 	postgres := flag.String("postgres", os.Getenv("DOCUMENTS_POSTGRES_URL"), "Postgres URL; keeps documents there instead of in SQLite")
 	flag.Parse()
 
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	if err := run(*listen, *dir, *postgres); err != nil {
+	if err := run(*listen, *socket, *dir, *postgres); err != nil {
 		slog.Error("documents stopped", "error", err)
 		os.Exit(1)
 	}
 }
 
 // run serves until the process is told to stop.
-func run(listen, dir, postgres string) error {
+func run(listen, socket, dir, postgres string) error {
+	if socket != "" {
+		if err := makeRoom(socket); err != nil {
+			return err
+		}
+	}
 	config := &ferretdb.Config{
-		Listener:      ferretdb.ListenerConfig{TCP: listen},
+		Listener:      ferretdb.ListenerConfig{TCP: listen, Unix: socket},
 		Handler:       "postgresql",
 		PostgreSQLURL: postgres,
 	}
@@ -71,6 +79,36 @@ func run(listen, dir, postgres string) error {
 		go keepPostgresIndexed(ctx, db)
 	}
 	return store.Run(ctx)
+}
+
+// makeRoom makes the folder of a socket, and takes the socket away that a killed process left behind. FerretDB asks nobody who
+// they are: who may enter the folder may read and write everything.
+func makeRoom(socket string) error {
+	folder := filepath.Dir(socket)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	found, err := os.Stat(folder)
+	if err != nil {
+		return err
+	}
+	owner, known := found.Sys().(*syscall.Stat_t)
+	if !known || int(owner.Uid) != os.Getuid() || found.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s has to be a folder that only this user enters", folder)
+	}
+	// The file that FerretDB binds is born private too.
+	syscall.Umask(0o077)
+	switch client, err := net.Dial("unix", socket); {
+	case err == nil:
+		client.Close()
+		return fmt.Errorf("another process listens on %s", socket)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(socket)
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	default:
+		return err
+	}
 }
 
 // keepIndexed gives every collection an index on _id that SQLite can use.
