@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::limits::Sockets;
 use crate::mesh::{MARK, Mesh};
 use crate::services::{self, Entry, Purpose};
-use crate::{edge, random, scaling, secrets, setup, template};
+use crate::{documents, edge, random, scaling, secrets, setup, template};
 
 /// Writes everything and returns the supervisor's file.
 pub fn write(mesh: &Mesh) -> Result<PathBuf> {
@@ -203,8 +203,8 @@ fn infrastructure(mesh: &Mesh) -> Result<Vec<(String, Process)>> {
     let documents = Process::new(
         mesh.program("documents")?,
         &[
-            "-listen",
-            &format!("127.0.0.1:{}", mesh.port("documents")),
+            "-socket",
+            &documents::socket(mesh).to_string_lossy(),
             "-dir",
             &format!("{state}/documents"),
         ],
@@ -281,7 +281,7 @@ fn application(
     secrets.get(&token)?;
     let mut process = Process::new(&binary, &[purpose.command()])
         .env("PLAZA_INSTANCE", instance)
-        .env("HTTP_ADDR", "127.0.0.1:0")
+        .env("HTTP_ADDR", mesh.application(instance))
         .env("ADMIN_ADDR", "127.0.0.1:0")
         .env(
             "CONSUL_HTTP_ADDR",
@@ -297,7 +297,7 @@ fn application(
         )
         .env("UPSTREAMS_DIR", upstreams.to_string_lossy())
         .env("DATA_DIR", data.to_string_lossy())
-        .env("MONGODB_URL", "mongodb://documents.service.consul/")
+        .env("MONGODB_URL", documents::url(mesh))
         .env(
             "REDIS_URL",
             format!("redis://:{}@redis.service.consul/0", secrets.get("redis")?),

@@ -1,7 +1,7 @@
 //! Keeps Consul and Prometheus in step with the mesh while it runs.
 //!
 //! What cannot register itself (stores, telemetry, the ingress, metrics of Envoys) is registered again when Consul lost it in a
-//! restart. And Prometheus's targets are written to a file that it watches: Debian's Prometheus is built without discovery by
+//! restart, and Consul is told of the document store, at which it cannot look. And Prometheus's targets are written to a file that it watches: Debian's Prometheus is built without discovery by
 //! Consul, so this asks Consul in its place and writes what that would find, with the same labels.
 
 use std::fs;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::consul::{self, Consul};
 use crate::mesh::Mesh;
-use crate::{proxy, secrets, setup};
+use crate::{documents, proxy, secrets, setup};
 
 /// How often Consul is asked.
 const EVERY: Duration = Duration::from_secs(2);
@@ -44,6 +44,7 @@ fn keep(mesh: &Mesh, consul: &Consul) -> Result<()> {
         setup::register_infrastructure(mesh)?;
     }
     proxy::register_lost(mesh, &services)?;
+    documents::report(mesh)?;
     write_when_changed(mesh, &targets(&services))
 }
 

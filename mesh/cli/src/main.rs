@@ -14,6 +14,7 @@ mod consul;
 mod container;
 mod dead_letters;
 mod demo;
+mod documents;
 mod down;
 mod edge;
 mod generate;

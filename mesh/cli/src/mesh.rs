@@ -15,7 +15,7 @@ use crate::ports::{self, Ports};
 use crate::secrets::{self, Secrets};
 use crate::services::{self, Purpose, Table};
 use crate::template::Values;
-use crate::{random, tools};
+use crate::{documents, random, tools};
 
 /// The environment variable by which every process of a mesh can be found.
 pub const MARK: &str = "PLAZA_MESH_DIR";
@@ -75,6 +75,7 @@ impl Mesh {
         }
         if let Ok(before) = Self::load(&checkout()?.join(".plaza").join(&name)) {
             let mut ports = before.ports;
+            ports.retain(|name, _| ports::is_known(name));
             for (port, number) in ports::development() {
                 ports.entry(port).or_insert(number);
             }
@@ -160,6 +161,12 @@ impl Mesh {
         Target::Socket(self.run.join("supervisor.sock"))
     }
 
+    /// Returns the place where an instance answers its sidecar, and nobody else: a socket in the folder that the two share.
+    pub fn application(&self, instance: &str) -> String {
+        let socket = self.run.join(instance).join("application.sock");
+        format!("unix:{}", socket.display())
+    }
+
     /// Returns the file that a process's output goes to.
     pub fn log(&self, process: &str) -> PathBuf {
         self.state.join("logs").join(format!("{process}.log"))
@@ -212,7 +219,7 @@ impl Mesh {
             "rabbitmq": self.broker(&format!("127.0.0.1:{}", self.port("rabbitmq")))?,
             "mail": format!("smtp://{}", plain("mail")),
             "mail_page": http("mail_page"),
-            "documents": format!("mongodb://127.0.0.1:{}/", self.port("documents")),
+            "documents": documents::url(self),
             "process_compose": self.run.join("supervisor.sock"),
         }))
     }

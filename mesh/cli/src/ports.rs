@@ -27,7 +27,6 @@ const DEVELOPMENT: &[(&str, u16)] = &[
     ("jaeger_admin", 14269),
     ("otlp", 4317),
     ("redis", 6390),
-    ("documents", 27027),
     ("rabbitmq", 5690),
     ("rabbitmq_nodes", 5691),
     ("rabbitmq_names", 5692),
@@ -43,6 +42,12 @@ const TESTS: &[&str] = &["postgres", "suite_sqlite", "suite_postgres"];
 /// How many ports a test mesh takes; the last of them are for sidecars.
 const BLOCK: u16 = 100;
 const FIRST_BLOCK: u16 = 22_000;
+
+/// Returns whether something listens on a port of this name, here or in tests.
+pub fn is_known(name: &str) -> bool {
+    let mut named = DEVELOPMENT.iter().map(|(name, _)| name).chain(TESTS);
+    named.any(|known| *known == name)
+}
 
 /// Returns the ports of the development mesh.
 pub fn development() -> Ports {

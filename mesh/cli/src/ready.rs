@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::consul::Consul;
+use crate::documents;
 use crate::http::{self, Target};
 use crate::logs;
 use crate::mesh::Mesh;
@@ -31,7 +32,6 @@ const TOKENS: &str = "/plaza.users.v1.Tokens/Watch";
 /// Programs that listen on a port of their own.
 const LISTENERS: &[(&str, &str)] = &[
     ("redis", "redis"),
-    ("documents", "documents"),
     ("rabbitmq", "rabbitmq"),
     ("mail", "mail"),
     ("jaeger", "otlp"),
@@ -168,8 +168,10 @@ impl Watch<'_> {
 
     fn silent_program(&self) -> Option<Missing> {
         let silent = |(_, port): &&(&str, &str)| ports::is_free(self.mesh.port(port));
-        let (process, _) = LISTENERS.iter().find(silent)?;
-        Some(missing(*process, format!("{process} does not listen")))
+        let silent = LISTENERS.iter().find(silent).map(|(process, _)| *process);
+        let closed = || (!documents::answers(self.mesh)).then_some(documents::NAME);
+        let process = silent.or_else(closed)?;
+        Some(missing(process, format!("{process} does not listen")))
     }
 
     /// Looks for an instance that the agent does not know. After a crash of Consul the catalogue still has all of them, until the

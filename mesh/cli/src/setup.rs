@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::consul::Consul;
 use crate::mesh::Mesh;
-use crate::{edge, random, scaling, services, template};
+use crate::{documents, edge, random, scaling, services, template};
 
 /// Kinds of config entry of which only ours may exist.
 const OWNED: &[&str] = &["http-route", "service-intentions", "service-defaults"];
@@ -141,6 +141,7 @@ fn infrastructure(consul: &Consul, mesh: &Mesh, folder: &Path) -> Result<()> {
     {
         consul.register(service)?;
     }
+    consul.register(&documents::registration(mesh))?;
     if scaling::plan_file(mesh).is_file() {
         consul.register(&scaling::registration(mesh))?;
     }

@@ -16,9 +16,8 @@ pub struct BareProxy {
 }
 
 impl BareProxy {
-    /// Starts one in front of `address` (`http://host:port`).
-    pub async fn start(envoy: &Path, address: &str) -> Result<Self> {
-        let behind: SocketAddr = address.trim_start_matches("http://").parse()?;
+    /// Starts one in front of a socket.
+    pub async fn start(envoy: &Path, behind: &Path) -> Result<Self> {
         // Free now, and asked for at once: another program may only make this fail.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = Command::new(envoy);
@@ -55,8 +54,8 @@ impl Drop for BareProxy {
     }
 }
 
-fn settings(address: SocketAddr, behind: SocketAddr) -> Value {
-    let place = |address: SocketAddr| json!({ "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } });
+fn settings(address: SocketAddr, behind: &Path) -> Value {
+    let place = json!({ "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } });
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "bare",
@@ -72,7 +71,7 @@ fn settings(address: SocketAddr, behind: SocketAddr) -> Value {
     });
     json!({ "static_resources": {
         "listeners": [{
-            "address": place(address),
+            "address": place,
             "filter_chains": [{ "filters": [{
                 "name": "envoy.filters.network.http_connection_manager",
                 "typed_config": manager,
@@ -83,7 +82,7 @@ fn settings(address: SocketAddr, behind: SocketAddr) -> Value {
             "connect_timeout": "1s",
             "load_assignment": {
                 "cluster_name": "application",
-                "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": place(behind) } }] }],
+                "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": { "pipe": { "path": behind } } } }] }],
             },
         }],
     } })

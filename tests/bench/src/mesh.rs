@@ -74,15 +74,12 @@ impl Mesh {
         answer.json()
     }
 
-    /// Where the application of a service listens, without any proxy.
-    pub fn application(&self, service: &str) -> Result<String> {
+    /// The socket on which the application of a service listens, without any proxy.
+    pub fn application(&self, service: &str) -> Result<PathBuf> {
         let path = format!("/v1/health/service/{service}?passing=true");
         let found = self.consul("GET", &path, &Value::Null)?;
-        let service = &found[0]["Service"];
-        let address = service["Address"]
-            .as_str()
-            .context("no instance is healthy")?;
-        Ok(format!("http://{address}:{}", service["Port"]))
+        let socket = found[0]["Service"]["SocketPath"].as_str();
+        Ok(socket.context("no instance is healthy")?.into())
     }
 
     /// The settings of all proxies.

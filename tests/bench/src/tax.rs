@@ -2,7 +2,7 @@
 //! request to the application alone, in turns in the same run; and what each setting of telemetry adds.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -42,7 +42,28 @@ pub struct Options {
     connections: u32,
 }
 
-/// One way to ask.
+/// A way to the application.
+#[derive(Clone)]
+enum Way {
+    /// Through proxies, at this URL.
+    Url(String),
+    /// Straight to its socket.
+    Socket(PathBuf),
+}
+
+impl Way {
+    /// A client with connections of its own, and what it asks.
+    fn client(&self) -> Result<(Client, String)> {
+        let client = Client::builder().timeout(Duration::from_secs(20));
+        let (client, base) = match self {
+            Self::Url(base) => (client, base.as_str()),
+            Self::Socket(path) => (client.unix_socket(path.as_path()), "http://localhost"),
+        };
+        Ok((client.build()?, format!("{base}{PATH}")))
+    }
+}
+
+/// What was measured of one way to ask.
 #[derive(Default)]
 struct Kind {
     /// The only proxy on the way, if it is not the mesh's.
@@ -101,13 +122,13 @@ pub fn tax(options: &Options, mesh: Option<&Path>) -> Result<ExitCode> {
     let mesh = Mesh::open(mesh)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let direct = mesh.application(SERVICE)?;
-    let ingress = mesh.address("ingress")?.to_owned();
+    let ingress = Way::Url(mesh.address("ingress")?.to_owned());
     let proxy = runtime.block_on(BareProxy::start(&mesh.program("envoy")?, &direct))?;
     let ways = [
         (ingress.clone(), PRODUCTION),
         (ingress, SHIPPED),
-        (proxy.url(), SHIPPED),
-        (direct, SHIPPED),
+        (Way::Url(proxy.url()), SHIPPED),
+        (Way::Socket(direct), SHIPPED),
     ];
     let fresh = || {
         let mut kinds = ways.each_ref().map(|_| Kind::default());
@@ -116,9 +137,9 @@ pub fn tax(options: &Options, mesh: Option<&Path>) -> Result<ExitCode> {
     };
     let mut kinds = fresh();
     for number in 0..=options.turns {
-        for (kind, (base, percent)) in kinds.iter_mut().zip(&ways) {
+        for (kind, (way, percent)) in kinds.iter_mut().zip(&ways) {
             mesh.trace(SERVICE, *percent)?;
-            runtime.block_on(turn(&mesh, base, options, kind))?;
+            runtime.block_on(turn(&mesh, way, options, kind))?;
         }
         if number == 0 {
             // The first turn opens connections and fills caches.
@@ -183,7 +204,7 @@ async fn all_settings(
         ("tracing 100 %, as shipped", SHIPPED, shipped),
         ("tracing 100 %, access logs", SHIPPED, &logs),
     ];
-    let ingress = mesh.address("ingress")?;
+    let ingress = &Way::Url(mesh.address("ingress")?.to_owned());
     let mut measured: Vec<_> = kinds
         .iter()
         .map(|(name, ..)| (*name, Kind::default()))
@@ -216,7 +237,7 @@ fn verdict(kept: bool) -> ExitCode {
 }
 
 /// Asks and adds up.
-async fn turn(mesh: &Mesh, base: &str, options: &Options, kind: &mut Kind) -> Result<()> {
+async fn turn(mesh: &Mesh, way: &Way, options: &Options, kind: &mut Kind) -> Result<()> {
     let sidecar = format!("{SERVICE}-");
     let is_sidecar = |name: &str| name.starts_with(&sidecar) && name.ends_with("-envoy");
     let is_application = |name: &str| name.starts_with(&sidecar) && !name.ends_with("-envoy");
@@ -227,7 +248,7 @@ async fn turn(mesh: &Mesh, base: &str, options: &Options, kind: &mut Kind) -> Re
     };
     let look = || -> Result<_> { Ok((first()?, mesh.cpu(is_sidecar)?, mesh.cpu(is_application)?)) };
     let before = look()?;
-    let latencies = ask(&format!("{base}{PATH}"), options).await?;
+    let latencies = ask(way, options).await?;
     let after = look()?;
     kind.ingress += micros(mesh::used(&before.0, &after.0));
     kind.sidecar += micros(mesh::used(&before.1, &after.1));
@@ -243,11 +264,11 @@ fn micros(time: u64) -> f64 {
 }
 
 /// Each connection asks, waits for the answer, and asks again.
-async fn ask(url: &str, options: &Options) -> Result<Vec<f64>> {
+async fn ask(way: &Way, options: &Options) -> Result<Vec<f64>> {
     let mut tasks = JoinSet::new();
     for _ in 0..options.connections {
-        let client = Client::builder().timeout(Duration::from_secs(20)).build()?;
-        let (url, number) = (url.to_owned(), options.requests / options.connections);
+        let (client, url) = way.client()?;
+        let number = options.requests / options.connections;
         tasks.spawn(async move {
             let mut latencies = Vec::new();
             for _ in 0..number {

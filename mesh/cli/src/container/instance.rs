@@ -147,7 +147,7 @@ fn application(options: &Options, mesh: &Mesh, address: &str) -> Result<Command>
     command
         .arg(options.command())
         .env("PLAZA_INSTANCE", &instance)
-        .env("HTTP_ADDR", "127.0.0.1:0")
+        .env("HTTP_ADDR", mesh.application(&instance))
         .env("ADMIN_ADDR", format!("{address}:{}", options.admin_port))
         .env("ADVERTISE_ADDR", address)
         .env(

@@ -39,14 +39,7 @@ async fn s1_13_every_instance_is_registered_with_a_passing_readiness_check() {
 async fn s2_75_infrastructure_is_found_by_consul_dns() {
     let mesh = Mesh::current();
     let dns = Dns::new(mesh.address("consul_dns").parse().unwrap()).unwrap();
-    for name in [
-        "redis",
-        "documents",
-        "rabbitmq",
-        "mail",
-        "otlp",
-        "prometheus",
-    ] {
+    for name in ["redis", "rabbitmq", "mail", "otlp", "prometheus"] {
         let located = dns.locate(&format!("{name}.service.consul")).await;
         let located = located.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(
@@ -55,6 +48,19 @@ async fn s2_75_infrastructure_is_found_by_consul_dns() {
         );
     }
     assert!(dns.locate("nothing.service.consul").await.is_err());
+}
+
+#[tokio::test]
+async fn the_document_store_has_a_socket_and_a_check_and_no_port() {
+    let mesh = Mesh::current();
+    let health = mesh
+        .consul_get("health/service/documents?passing=true")
+        .await;
+    let store = &health[0]["Service"];
+    assert!(store["SocketPath"].is_string(), "{health}");
+    assert!(store["Port"].is_null() || store["Port"] == 0, "{health}");
+    let dns = Dns::new(mesh.address("consul_dns").parse().unwrap()).unwrap();
+    assert!(dns.locate("documents.service.consul").await.is_err());
 }
 
 #[tokio::test]

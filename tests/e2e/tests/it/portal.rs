@@ -162,7 +162,7 @@ async fn s2_64_every_service_documents_itself_on_its_own_port() {
     let browser = Browser::start().await;
     for service in mesh.services.keys() {
         let instances = mesh.consul_get(&format!("catalog/service/{service}")).await;
-        let port = &instances[0]["ServicePort"];
+        let port = instances[0]["ServiceMeta"]["admin_port"].as_str().unwrap();
         let own = format!("http://127.0.0.1:{port}");
         let document = send(mesh::client().get(format!("{own}/openapi.json"))).await;
         let paths = document.expect(200)["paths"].as_object().unwrap().len();
