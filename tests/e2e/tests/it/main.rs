@@ -35,6 +35,7 @@ mod registry;
 mod separate;
 mod shop;
 mod sockets;
+mod strangers;
 mod timelines;
 mod tokens;
 mod traces;
