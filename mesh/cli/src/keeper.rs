@@ -1,11 +1,12 @@
 //! Keeps Consul and Prometheus in step with the mesh while it runs.
 //!
 //! What cannot register itself (stores, telemetry, the ingress, metrics of Envoys) is registered again when Consul lost it in a
-//! restart, and Consul is told of the document store, at which it cannot look. And Prometheus's targets are written to a file that it watches: Debian's Prometheus is built without discovery by
-//! Consul, so this asks Consul in its place and writes what that would find, with the same labels.
+//! restart, and Consul is told of the document store, at which it cannot look. And Prometheus's targets are written to a file that it
+//! watches: Debian's Prometheus is built without discovery by Consul, so this asks Consul in its place and writes what that would find,
+//! with the same labels.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,10 +15,13 @@ use serde_json::{Map, Value, json};
 
 use crate::consul::{self, Consul};
 use crate::mesh::Mesh;
-use crate::{documents, proxy, secrets, setup};
+use crate::{documents, proxy, secrets, setup, supervisor};
 
 /// How often Consul is asked.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// Bytes of the supervisor's own logs: as long as those of processes.
+const LONGEST_LOG: u64 = 20 * 1024 * 1024;
 
 /// Returns the file with the targets.
 pub fn file(mesh: &Mesh) -> PathBuf {
@@ -39,6 +43,9 @@ pub fn run(mesh: &Mesh) -> Result<ExitCode> {
 }
 
 fn keep(mesh: &Mesh, consul: &Consul) -> Result<()> {
+    for name in supervisor::LOGS {
+        empty_when_long(&mesh.log(name), LONGEST_LOG)?;
+    }
     let services = consul.read("/v1/agent/services")?;
     if services.get("ingress").is_none() {
         setup::register_infrastructure(mesh)?;
@@ -46,6 +53,18 @@ fn keep(mesh: &Mesh, consul: &Consul) -> Result<()> {
     proxy::register_lost(mesh, &services)?;
     documents::report(mesh)?;
     write_when_changed(mesh, &targets(&services))
+}
+
+/// Empties a log that nobody rotates. Those who write it append, so that they go on at its beginning.
+fn empty_when_long(log: &Path, limit: u64) -> Result<()> {
+    match fs::metadata(log) {
+        Ok(found) if found.len() > limit => File::options()
+            .write(true)
+            .open(log)
+            .and_then(|file| file.set_len(0))
+            .with_context(|| format!("cannot empty {}", log.display())),
+        _ => Ok(()),
+    }
 }
 
 fn write_when_changed(mesh: &Mesh, targets: &Value) -> Result<()> {
@@ -85,7 +104,28 @@ fn label(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+
+    #[test]
+    fn a_log_that_nobody_rotates_begins_again_where_it_is_too_long() {
+        let log = std::env::temp_dir().join(format!("plaza-log-{}", std::process::id()));
+        let mut writer = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
+        writer.write_all(b"0123456789").unwrap();
+
+        empty_when_long(&log, 10).unwrap();
+        assert_eq!(fs::read(&log).unwrap(), b"0123456789");
+        empty_when_long(&log, 9).unwrap();
+        writer.write_all(b"after").unwrap();
+
+        assert_eq!(fs::read(&log).unwrap(), b"after");
+        fs::remove_file(&log).unwrap();
+    }
 
     #[test]
     fn a_service_becomes_a_target_with_the_labels_of_consuls_discovery() {

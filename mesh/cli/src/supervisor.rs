@@ -90,6 +90,9 @@ impl Supervisor {
     }
 }
 
+/// The logs that process-compose itself writes, and never rotates: why it could not start, and what it does.
+pub const LOGS: &[&str] = &["process-compose", "supervisor"];
+
 /// Starts process-compose apart from this terminal and waits until it answers.
 pub fn launch(mesh: &Mesh, settings: &Path) -> Result<()> {
     let Target::Socket(socket) = mesh.supervisor() else {
@@ -98,7 +101,8 @@ pub fn launch(mesh: &Mesh, settings: &Path) -> Result<()> {
     let _ = fs::remove_file(&socket);
     let log = mesh.log("process-compose");
     fs::create_dir_all(log.parent().context("logs have a folder")?)?;
-    let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let output = File::create(&log).and_then(|_| File::options().append(true).open(&log));
+    let output = output.with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = Command::new("setsid");
     command.arg(mesh.program("process-compose")?).args([
         "up",
@@ -128,7 +132,8 @@ pub fn launch(mesh: &Mesh, settings: &Path) -> Result<()> {
     command
         .current_dir(&mesh.state)
         .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
+        // It repeats there every line of every process, each of which has a log of its own that ends somewhere.
+        .stdout(Stdio::null())
         .stderr(output);
     let mut child = command.spawn().context("cannot start process-compose")?;
     let supervisor = Supervisor::of(mesh);

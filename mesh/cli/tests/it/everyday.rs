@@ -1,6 +1,6 @@
 //! The commands that operators use every day, on a mesh that runs (`docs/commands.toml`).
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use crate::own_mesh::OwnMesh;
 
@@ -10,6 +10,9 @@ pub fn commands_work(mesh: &OwnMesh) {
     assert!(status.contains("users-1"), "{status}");
     let logs = mesh.succeeds(&["logs", "users-1"]);
     assert!(logs.contains("users-1 | {"), "{logs}");
+    // What a process writes is kept once, in its own log.
+    let supervisor = fs::read_to_string(mesh.state().join("logs/process-compose.log")).unwrap();
+    assert!(!supervisor.contains("users-1"), "{supervisor}");
     let letters = ["dead-letters", "list", "notifications.mail"];
     mesh.succeeds(&letters);
     mesh.succeeds(&["dead-letters", "replay", "notifications.mail"]);
