@@ -17,8 +17,30 @@ use crate::mesh::Mesh;
 const MAX_FILES: u64 = 65_536;
 /// What a cluster has by default, for requests that are no sockets.
 const BESIDE: u32 = 1024;
-/// Bytes of an Envoy's heap that a socket takes, at most.
-const HEAP: u64 = 64 * 1024;
+/// KiB of an Envoy's heap that a socket takes, at most.
+const ENVOY_OF_SOCKET: u32 = 64;
+/// KiB of an application that a socket takes, with what waits to be sent on it.
+const APPLICATION_OF_SOCKET: u32 = 16;
+
+/// MiB that an application may take: the limit that the chart sets.
+pub const APPLICATION: u32 = 256;
+/// MiB of heap at which an Envoy first drops idle memory and then refuses requests, beside what sockets take.
+pub const ENVOY_HEAP: u32 = 512;
+/// MiB that an Envoy takes beside its heap: code, stacks, tables of the kernel.
+const ENVOY_BESIDE: u32 = 64;
+/// MiB of files in memory, and of the program that starts the two: the chart gives its pods 32 for files.
+const FILES: u32 = 64;
+
+/// Returns the MiB that a container with an application and its Envoy needs before either of them is refused any, with so many
+/// sockets.
+pub fn container(sockets: u32) -> u32 {
+    gateway(sockets) + APPLICATION + sockets * APPLICATION_OF_SOCKET / 1024
+}
+
+/// Returns the MiB that a container with an Envoy alone needs.
+pub fn gateway(sockets: u32) -> u32 {
+    ENVOY_HEAP + ENVOY_BESIDE + FILES + sockets * ENVOY_OF_SOCKET / 1024
+}
 
 /// WebSockets to one service that an Envoy has to let through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +84,10 @@ pub fn raise_open_files() {
 /// How many connections more, and how many bytes of heap, an Envoy needs for its sockets.
 pub fn room(sockets: &[Sockets]) -> (u32, u64) {
     let number = sockets.iter().map(|sockets| sockets.number).sum();
-    (number, u64::from(number) * HEAP)
+    (
+        number,
+        u64::from(number) * u64::from(ENVOY_OF_SOCKET) * 1024,
+    )
 }
 
 /// The name by which the ingress calls the cluster of a service.

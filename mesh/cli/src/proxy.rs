@@ -41,8 +41,6 @@ pub struct Options {
 
 /// Downstream connections that one Envoy accepts, beside sockets.
 const MAX_CONNECTIONS: u32 = 10_000;
-/// Bytes of heap at which Envoy first drops idle memory and then refuses requests, beside what sockets take.
-const MAX_HEAP: u64 = 512 * 1024 * 1024;
 
 impl Options {
     fn is_gateway(&self) -> bool {
@@ -262,7 +260,7 @@ fn overload_manager(sockets: u32, heap_of_sockets: u64) -> Value {
                 "name": "envoy.resource_monitors.fixed_heap",
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
-                    "max_heap_size_bytes": MAX_HEAP + heap_of_sockets,
+                    "max_heap_size_bytes": u64::from(limits::ENVOY_HEAP) * 1024 * 1024 + heap_of_sockets,
                 },
             },
             {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::section;
 use crate::generate::Files;
+use crate::limits;
 use crate::services::{Description, Entry, Purpose, Table, identities, purposes};
 
 const FILE: &str = "docker-compose.yml";
@@ -44,10 +45,6 @@ fn services(table: &Table, descriptions: &[Description]) -> String {
     text
 }
 
-/// MiB that a container of a service has (`x-service`), and KiB more for each socket, in the application and in its Envoy.
-const MEMORY: u32 = 768;
-const MEMORY_OF_SOCKET: u32 = 80;
-
 /// Every process of a service in `docker-compose.yml` has the same image, and the credentials of its own identity.
 fn service(description: &Description, entry: &Entry, purpose: Purpose) -> String {
     let name = &description.name;
@@ -63,10 +60,9 @@ fn service(description: &Description, entry: &Entry, purpose: Purpose) -> String
     if replicas > 1 {
         let _ = writeln!(text, "    deploy: {{ replicas: {replicas} }}");
     }
-    if let Some(sockets) = entry.sockets {
-        let memory = MEMORY + sockets * MEMORY_OF_SOCKET / 1024;
-        let _ = writeln!(text, "    mem_limit: {memory}m");
-    }
+    let held = entry.sockets.filter(|_| purpose == Purpose::Serve);
+    let memory = limits::container(held.unwrap_or_default());
+    let _ = writeln!(text, "    mem_limit: {memory}m");
     if purpose == Purpose::Serve && !entry.aliases.is_empty() {
         let aliases = entry.aliases.join(", ");
         let _ = writeln!(

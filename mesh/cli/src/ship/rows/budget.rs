@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{SHIPPED, objects, read};
-use crate::services::identities;
+use crate::limits;
+use crate::services::{Purpose, identities, purposes};
 use crate::ship::compare::array;
 
 /// MiB by kind of process.
@@ -54,6 +55,40 @@ fn a_container_may_take_more_than_its_budget() {
     for name in identities(&SHIPPED.table) {
         assert!(limit(&name) * 4 >= both * 5, "{name}: {}", limit(&name));
     }
+}
+
+#[test]
+fn a_container_holds_its_application_and_the_heap_of_its_envoy() {
+    let limit = |container: &str| {
+        let bytes = &SHIPPED.development["services"][container]["mem_limit"];
+        bytes.as_str().unwrap().parse::<u64>().unwrap() / 1024 / 1024
+    };
+    let deployments = objects(&SHIPPED.small, "Deployment");
+    for (name, entry) in &SHIPPED.table {
+        for purpose in purposes(entry) {
+            let sockets = entry.sockets.filter(|_| *purpose == Purpose::Serve);
+            let (_, heap) = limits::room(&held(name, sockets));
+            let heap = u64::from(limits::ENVOY_HEAP) + heap / 1024 / 1024;
+            let identity = purpose.identity(name);
+            let pod = &deployments[identity.as_str()]["spec"]["template"]["spec"];
+            let application = mebibytes(&pod["containers"][0]["resources"]["limits"]["memory"]);
+            // Envoy has code and stacks beside its heap, and files in memory count too.
+            let needed = application + heap + 96;
+            assert!(limit(&identity) >= needed, "{identity}: {needed} MiB");
+        }
+    }
+    let ingress = &SHIPPED.development["services"]["ingress"]["environment"]["PLAZA_SOCKETS"];
+    let sockets = limits::sockets(ingress.as_str().unwrap()).unwrap().number;
+    assert!(limit("ingress") >= u64::from(limits::gateway(sockets)));
+}
+
+/// What the Envoy of a service is told of sockets.
+fn held(service: &str, sockets: Option<u32>) -> Vec<limits::Sockets> {
+    let held = sockets.map(|number| limits::Sockets {
+        service: service.to_owned(),
+        number,
+    });
+    held.into_iter().collect()
 }
 
 #[test]
