@@ -48,3 +48,33 @@ env:
     value: {{ $value | quote }}
   {{- end }}
 {{- end }}
+
+{{/* Settings of an identity, as its ConfigMap has them. */}}
+{{- define "plaza.settings" -}}
+PLAZA_ENV: {{ .root.Values.environment }}
+PLAZA_REGISTRATION: "off"
+RUST_LOG: {{ .root.Values.logFilter | quote }}
+HTTP_ADDR: 127.0.0.1:{{ .identity.port }}
+ADMIN_ADDR: 0.0.0.0:{{ .identity.adminPort }}
+DATA_DIR: /tmp
+CONSUL_HTTP_ADDR: {{ .root.Values.consul }}
+DRAIN_SECONDS: {{ .root.Values.drain.application | quote }}
+{{- with .root.Values.telemetry.otlp }}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ . }}
+{{- end }}
+{{- with .root.Values.allowedOrigins }}
+ALLOWED_ORIGINS: {{ join "," . | quote }}
+{{- end }}
+{{- with .identity.upstreams }}
+UPSTREAM_URLS: {{ range $index, $peer := . }}{{ if $index }},{{ end }}{{ $peer.name }}=http://127.0.0.1:{{ $peer.port }}{{ end }}
+{{- end }}
+{{- if .identity.mail }}
+SMTP_HOST: {{ .root.Values.mail.host }}
+SMTP_PORT: {{ .root.Values.mail.port | quote }}
+SMTP_TLS: {{ .root.Values.mail.tls }}
+MAIL_FROM: {{ .root.Values.mail.from | quote }}
+{{- end }}
+{{- range $variable, $value := .identity.env }}
+{{ $variable }}: {{ $value | quote }}
+{{- end }}
+{{- end }}

@@ -3,6 +3,7 @@
 mod budget;
 mod cluster;
 mod containers;
+mod rolls;
 
 use std::collections::BTreeMap;
 use std::fs;
