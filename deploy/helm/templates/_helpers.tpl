@@ -36,8 +36,8 @@ env:
   - name: PLAZA_INSTANCE
     valueFrom: { fieldRef: { fieldPath: metadata.name } }
   {{- range .identity.secrets }}
-  - name: {{ . }}
-    valueFrom: { secretKeyRef: { name: {{ $.root.Values.secrets }}, key: {{ . }} } }
+  - name: {{ .variable }}
+    valueFrom: { secretKeyRef: { name: {{ $.root.Values.secrets }}, key: {{ .key }} } }
   {{- end }}
   {{- if .identity.consul }}
   - name: CONSUL_HTTP_TOKEN

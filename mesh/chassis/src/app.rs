@@ -52,7 +52,7 @@ enum Command {
     },
     /// Prints routes, calls, settings and the OpenAPI document as JSON
     Describe,
-    /// Opens the stores, brings their schemas up to date, and ends
+    /// Opens the stores, brings their schemas up to date, makes the queues, and ends
     Migrate,
     /// Ends with 0 if the process that serves on `ADMIN_ADDR` is ready
     Health,
@@ -267,6 +267,9 @@ impl<S: Service> App<S> {
         };
         let (admin, admin_addr) =
             Listener::on_port(context.settings.admin_addr, "ADMIN_ADDR").await?;
+        if purpose == Purpose::Migrate {
+            S::declare(&own, &context).await?;
+        }
         let service = Arc::new(S::build(own, &context).await?);
         Ok(Self {
             service,

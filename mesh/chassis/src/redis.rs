@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 
 use ::redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
-pub use ::redis::{Cmd, FromRedisValue, Pipeline, Script, ScriptInvocation, cmd, pipe};
+pub use ::redis::{Cmd, FromRedisValue, Pipeline, Script, ScriptInvocation, Value, cmd, pipe};
 
 use crate::{Context, stores};
 

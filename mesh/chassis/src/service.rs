@@ -7,6 +7,7 @@ use clap::Args as _;
 use discovery::Dns;
 use serde_json::{Value, json};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use topology::Subscription;
 
 use crate::{
     Auth, Call, Error, Route, Settings, Tokens, Upstream, follow, openapi, settings::Roles,
@@ -42,6 +43,8 @@ pub trait Service: Debug + Send + Sync + Sized + 'static {
     /// The work it does behind requests, by name. `serve` does it too, unless `ROLES` says
     /// otherwise; `work` does it alone.
     const ROLES: &'static [&'static str] = &[];
+    /// The services whose channels in Redis it listens to, beside its own.
+    const HEARS: &'static [&'static str] = &[];
     /// Settings beside those that all services have.
     type Settings: clap::Args + Debug + Clone + Send + Sync;
 
@@ -51,6 +54,19 @@ pub trait Service: Debug + Send + Sync + Sized + 'static {
     /// The calls that its clients can make (`CALLS` of each [`peer!`](crate::peer)).
     fn calls() -> Vec<Call> {
         Vec::new()
+    }
+
+    /// The queues of its consumers: they are at the broker before anybody publishes.
+    fn subscriptions() -> Vec<Subscription> {
+        Vec::new()
+    }
+
+    /// Makes its queues at a broker that has loaded no definitions; `migrate` does it before anything else starts.
+    fn declare(
+        _settings: &Self::Settings,
+        _context: &Context,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send {
+        async { Ok(()) }
     }
 
     /// Opens stores and clients. An error ends the process, and the supervisor tries again.
@@ -193,6 +209,8 @@ pub fn describe<S: Service>() -> Value {
         "port": S::PORT,
         "settings": settings::<S>(),
         "roles": S::ROLES,
+        "subscriptions": S::subscriptions(),
+        "hears": S::HEARS,
         "routes": routes.iter().map(Route::info).collect::<Vec<_>>(),
         "calls": calls::<S>(),
         "openapi": openapi::document(S::NAME, S::DESCRIPTION, &routes),

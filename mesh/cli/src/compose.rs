@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::limits::Sockets;
 use crate::mesh::{MARK, Mesh};
 use crate::services::{self, Entry, Purpose};
-use crate::{documents, edge, random, scaling, secrets, setup, template};
+use crate::{documents, edge, random, scaling, secrets, setup, stores, template};
 
 /// Writes everything and returns the supervisor's file.
 pub fn write(mesh: &Mesh) -> Result<PathBuf> {
@@ -62,7 +62,8 @@ fn write_program_settings(mesh: &Mesh) -> Result<()> {
     let values = mesh.values()?;
     write_agent_settings(mesh)?;
     telemetry::write(mesh, &values)?;
-    let redis = template::fill_text(REDIS, &values)?;
+    let users = stores::filled(mesh, stores::redis::FILE)?;
+    let redis = template::fill_text(REDIS, &values)? + &users;
     secrets::write_private(&mesh.state.join("redis.conf"), redis.as_bytes())?;
     scaling::write_plan(mesh)?;
     rabbitmq::write(mesh, &values)
@@ -72,7 +73,8 @@ fn write_program_settings(mesh: &Mesh) -> Result<()> {
 const REDIS: &str = "bind 127.0.0.1\nport ${port.redis}\nrequirepass ${secret.redis}\ndir ${state}/redis\n\
     save 300 1\nappendonly no\nmaxmemory 128mb\nmaxmemory-policy allkeys-lru\nloglevel warning\nset-proc-title no\n";
 
-fn read(mesh: &Mesh, name: &str) -> Result<String> {
+/// Reads a file of the checkout.
+pub fn read(mesh: &Mesh, name: &str) -> Result<String> {
     fs::read_to_string(mesh.checkout.join(name)).with_context(|| format!("cannot read {name}"))
 }
 
@@ -298,11 +300,11 @@ fn application(
         .env("UPSTREAMS_DIR", upstreams.to_string_lossy())
         .env("DATA_DIR", data.to_string_lossy())
         .env("MONGODB_URL", documents::url(mesh))
+        .env("REDIS_URL", mesh.cache_of(service, "redis.service.consul")?)
         .env(
-            "REDIS_URL",
-            format!("redis://:{}@redis.service.consul/0", secrets.get("redis")?),
+            "AMQP_URL",
+            mesh.broker_of(service, "rabbitmq.service.consul")?,
         )
-        .env("AMQP_URL", mesh.broker("rabbitmq.service.consul")?)
         .env(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             format!("http://127.0.0.1:{}", mesh.port("otlp")),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::priorities::Priorities;
 use crate::services::{self, Description, PUBLIC, Route, Table};
-use crate::{mesh, observe, scaling, ship};
+use crate::{mesh, observe, scaling, ship, stores};
 
 /// Folders of which every JSON file is generated.
 const FOLDERS: &[&str] = &[
@@ -72,6 +72,7 @@ pub fn describe(checkout: &Path, table: &Table) -> Result<Vec<Description>> {
 /// Returns everything that is generated for a checkout.
 pub fn all(checkout: &Path, table: &Table, descriptions: &[Description]) -> Result<Files> {
     let mut files = mesh_files(descriptions)?;
+    files.extend(stores::files(descriptions)?);
     files.extend(ship::files(checkout, table, descriptions)?);
     files.insert(
         scaling::OBJECTS.to_owned(),

@@ -40,6 +40,7 @@ mod setup;
 mod ship;
 mod starts;
 mod status;
+mod stores;
 mod supervisor;
 mod template;
 mod test;
@@ -76,6 +77,8 @@ enum Command {
     Logs(logs::Options),
     /// Tells what became of one request, in one timeline, and why.
     Why(why::Options),
+    /// Writes users and passwords for stores that are run by others, and the URLs that services need.
+    Stores(stores::Options),
     /// Shows what consumers of events could not handle, and sends it again.
     DeadLetters(dead_letters::Options),
     /// Writes the files that follow from the services' route tables.
@@ -133,6 +136,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Status(options) => status::run(&options),
         Command::Logs(options) => logs::run(&options),
         Command::Why(options) => why::run(&options),
+        Command::Stores(options) => stores::run(&options),
         Command::DeadLetters(options) => dead_letters::run(&options),
         Command::Generate => generate::run(),
         Command::Check => check::run(),

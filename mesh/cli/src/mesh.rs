@@ -15,7 +15,7 @@ use crate::ports::{self, Ports};
 use crate::secrets::{self, Secrets};
 use crate::services::{self, Purpose, Table};
 use crate::template::Values;
-use crate::{documents, random, tools};
+use crate::{documents, random, stores, tools};
 
 /// The environment variable by which every process of a mesh can be found.
 pub const MARK: &str = "PLAZA_MESH_DIR";
@@ -110,6 +110,7 @@ impl Mesh {
         file["addresses"] = self.addresses()?;
         file["tokens"] = self.tokens()?;
         file["services"] = self.service_files()?;
+        file["stores"] = self.store_urls()?;
         secrets::write_private(&self.file(), &serde_json::to_vec_pretty(&file)?)
     }
 
@@ -224,7 +225,19 @@ impl Mesh {
         }))
     }
 
-    /// Returns the URL of the broker at `host`.
+    /// Returns the URL of the broker at `host` for a service.
+    pub fn broker_of(&self, service: &str, host: &str) -> Result<String> {
+        let password = self.secrets()?.get(&stores::secret("rabbitmq", service))?;
+        Ok(format!("amqp://{service}:{password}@{host}/"))
+    }
+
+    /// Returns the URL of Redis at `host` for a service.
+    pub fn cache_of(&self, service: &str, host: &str) -> Result<String> {
+        let password = self.secrets()?.get(&stores::secret("redis", service))?;
+        Ok(format!("redis://{service}:{password}@{host}/0"))
+    }
+
+    /// Returns the URL of the broker at `host` for an operator.
     pub fn broker(&self, host: &str) -> Result<String> {
         let password = self.secrets()?.get("rabbitmq")?;
         Ok(format!("amqp://plaza:{password}@{host}/"))
@@ -240,6 +253,23 @@ impl Mesh {
         Ok(
             json!({ "management": secrets.get("management")?, "anonymous": "", "services": services }),
         )
+    }
+
+    /// Where each service finds the stores that know it by a user of its own.
+    fn store_urls(&self) -> Result<Value> {
+        let at = |name: &str| format!("127.0.0.1:{}", self.port(name));
+        let mut urls = serde_json::Map::new();
+        for name in self.table()?.keys() {
+            let (redis, rabbitmq) = (
+                self.cache_of(name, &at("redis"))?,
+                self.broker_of(name, &at("rabbitmq"))?,
+            );
+            urls.insert(
+                name.clone(),
+                json!({ "redis": redis, "rabbitmq": rabbitmq }),
+            );
+        }
+        Ok(Value::Object(urls))
     }
 
     fn service_files(&self) -> Result<Value> {

@@ -146,9 +146,30 @@ pub struct Description {
     /// The background work it can do as a process of its own.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// The queues of its consumers.
+    #[serde(default)]
+    pub subscriptions: Vec<Subscription>,
+    /// The services whose channels in Redis it listens to, beside its own.
+    #[serde(default)]
+    pub hears: Vec<String>,
     /// Its `OpenAPI` document.
     #[serde(default)]
     pub openapi: serde_json::Value,
+}
+
+/// The queue of one consumer.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Subscription {
+    /// The name of the consumer.
+    pub name: String,
+    /// The types of events that come there.
+    pub events: Vec<String>,
+    /// The types that an earlier version handled.
+    #[serde(default)]
+    pub dropped: Vec<String>,
+    /// Whether all instances share the events.
+    #[serde(default)]
+    pub shared: bool,
 }
 
 /// One variable that a service reads.

@@ -1,8 +1,9 @@
 //! The way to RabbitMQ: where it is, what things are called there, and links to it.
 
 use std::{
+    collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -66,6 +67,8 @@ struct Inner {
     delays: Vec<Duration>,
     failpoints: Failpoints,
     publisher: Publisher,
+    /// Queues that an earlier version made.
+    older: Mutex<BTreeSet<String>>,
     /// Somebody waited for it in vain, and nobody has reached it since.
     is_away: AtomicBool,
 }
@@ -129,6 +132,7 @@ impl Broker {
                 delays: delays.to_vec(),
                 failpoints: Failpoints::default(),
                 publisher: Publisher::default(),
+                older: Mutex::default(),
                 is_away: AtomicBool::new(false),
             }),
         })
@@ -162,6 +166,23 @@ impl Broker {
     /// How long a failed event waits for each try after the first.
     pub(crate) fn delays(&self) -> &[Duration] {
         &self.inner.delays
+    }
+
+    /// Whether an earlier version made a queue.
+    pub(crate) fn is_older(&self, queue: &str) -> bool {
+        let older = self.inner.older.lock();
+        let older = older.unwrap_or_else(PoisonError::into_inner);
+        older.contains(queue)
+    }
+
+    pub(crate) fn set_older(&self, queue: &str, is_older: bool) {
+        let older = self.inner.older.lock();
+        let mut older = older.unwrap_or_else(PoisonError::into_inner);
+        if is_older {
+            older.insert(queue.to_owned());
+        } else {
+            older.remove(queue);
+        }
     }
 
     /// A name at the broker.

@@ -1,15 +1,22 @@
 //! Consumers: a queue each, and a handler for each type of event.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
+use topology::{Subscription, queue_name};
 
 use crate::{
     Broker, Envelope, Event, Failure, dead_letters,
+    declare::{Wanted, declare_consumer},
     session::{OPEN_DEADLINE, Session, run},
-    topology,
 };
 
 /// What one try of a handler may take.
@@ -18,6 +25,8 @@ const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
 const DECLARING: Duration = Duration::from_secs(5);
 /// Events that the broker gives out before the first is acknowledged.
 const PREFETCH: u16 = 64;
+/// How long a broker may take to come up.
+const BOOTING: Duration = Duration::from_secs(30);
 /// How often a queue is looked for that is not there yet.
 const LOOKING: Duration = Duration::from_millis(100);
 
@@ -64,6 +73,8 @@ pub struct Consumer {
     pub(crate) name: String,
     pub(crate) handlers: BTreeMap<&'static str, Handler>,
     pub(crate) dropped: Vec<&'static str>,
+    /// What its service says of it.
+    subscription: Option<Subscription>,
     pub(crate) prefetch: u16,
     pub(crate) ordered: bool,
     pub(crate) deadline: Duration,
@@ -86,9 +97,20 @@ impl Consumer {
             name: name.into(),
             handlers: BTreeMap::new(),
             dropped: Vec::new(),
+            subscription: None,
             prefetch: PREFETCH,
             ordered: true,
             deadline: HANDLER_DEADLINE,
+        }
+    }
+
+    /// The consumer that a service's description speaks of: its queue is there before the service.
+    pub fn of(subscription: &Subscription) -> Self {
+        Self {
+            dropped: subscription.dropped.to_vec(),
+            ordered: !subscription.shared,
+            subscription: Some(*subscription),
+            ..Self::new(subscription.name)
         }
     }
 
@@ -156,8 +178,12 @@ impl Consumer {
     /// then on; or after a few seconds, for a broker that is away is no reason not to start. One
     /// that is there and slow gets the time that declaring may take. The next consumers of the same
     /// service do not wait for it again.
+    ///
+    /// # Panics
+    /// When it handles other types than its [`Subscription`] says.
     pub async fn start(self, broker: &Broker, context: &chassis::Context) {
-        let queue = topology::queue_name(broker.service(), &self.name);
+        self.check();
+        let queue = queue_name(broker.service(), &self.name);
         let session = Arc::new(Session::new(broker.clone(), broker.name(&queue), self));
         let (reached, declared) = (session.reached.clone(), session.declared.clone());
         context.tasks.spawn(run(session, context.shutdown.clone()));
@@ -181,6 +207,48 @@ impl Consumer {
     }
 }
 
+impl Consumer {
+    fn check(&self) {
+        let Some(subscription) = self.subscription else {
+            return;
+        };
+        let said: BTreeSet<_> = subscription.events.iter().copied().collect();
+        let handled: BTreeSet<_> = self.handlers.keys().copied().collect();
+        assert_eq!(said, handled, "events of the consumer `{}`", self.name);
+    }
+}
+
+/// Makes the queues of a service, at a broker that may be starting at this very moment.
+///
+/// # Errors
+/// When the broker is away for too long, or does not let it.
+pub async fn declare(broker: &Broker, subscriptions: &[Subscription]) -> anyhow::Result<()> {
+    let deadline = Instant::now() + BOOTING;
+    let link = loop {
+        match broker.connect("declare").await {
+            Ok(link) => break link,
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => tokio::time::sleep(LOOKING).await,
+        }
+    };
+    let declaring = async {
+        for subscription in subscriptions {
+            let queue = broker.name(&queue_name(broker.service(), subscription.name));
+            let wanted = Wanted {
+                queue: &queue,
+                kinds: subscription.events.to_vec(),
+                dropped: subscription.dropped,
+                ordered: !subscription.shared,
+            };
+            declare_consumer(&link, broker, &wanted).await?;
+        }
+        anyhow::Ok(())
+    };
+    let declared = tokio::time::timeout(OPEN_DEADLINE, declaring).await;
+    link.close().await;
+    declared.context("the broker does not answer")?
+}
+
 /// Waits until the queue of a consumer (`timelines.follows`) is there, which may take longer than
 /// [`Consumer::start`] waits: what is published before that reaches nobody.
 ///
@@ -189,7 +257,6 @@ impl Consumer {
 pub async fn declared(broker: &Broker, queue: &str, patience: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + patience;
     loop {
-        // The dead letters are declared last.
         match dead_letters::waiting(broker, queue).await {
             Ok(_) => return Ok(()),
             Err(error) if Instant::now() >= deadline => return Err(error),

@@ -11,12 +11,13 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use serde::Serialize;
+use topology::dead_name;
 
 use crate::{
     Broker,
     delivery::{ATTEMPT, DIED_AT, REASON, REPLAYED},
     publish::{Fate, Message},
-    topology, trace,
+    trace,
 };
 
 /// What the broker may take for one answer.
@@ -46,7 +47,7 @@ pub struct DeadLetter {
 /// # Errors
 /// When the broker is away or the queue does not exist.
 pub async fn list(broker: &Broker, queue: &str, limit: usize) -> anyhow::Result<Vec<DeadLetter>> {
-    let dead = topology::dead_name(&name(broker, queue)?);
+    let dead = dead_name(&name(broker, queue)?);
     let link = broker.connect("dead-letters").await?;
     let channel = soon(link.connection.create_channel()).await??;
     let mut letters = Vec::new();
@@ -65,7 +66,7 @@ pub async fn list(broker: &Broker, queue: &str, limit: usize) -> anyhow::Result<
 /// # Errors
 /// As [`list`].
 pub async fn waiting(broker: &Broker, queue: &str) -> anyhow::Result<u32> {
-    let dead = topology::dead_name(&name(broker, queue)?);
+    let dead = dead_name(&name(broker, queue)?);
     let link = broker.connect("dead-letters").await?;
     let channel = soon(link.connection.create_channel()).await??;
     let options = QueueDeclareOptions {
@@ -87,7 +88,7 @@ pub async fn replay(broker: &Broker, queue: &str, ids: Option<&[String]>) -> any
     let queue = name(broker, queue)?;
     let link = broker.connect("dead-letters").await?;
     let channel = soon(link.connection.create_channel()).await??;
-    let dead = topology::dead_name(&queue);
+    let dead = dead_name(&queue);
     let mut replayed = 0;
     let mut left = None;
     while left != Some(0)

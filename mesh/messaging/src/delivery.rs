@@ -12,18 +12,20 @@ use lapin::{
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use topology::dead_name;
 use tracing::Instrument as _;
 
 use crate::{
     Envelope, Failure,
     backoff::Backoff,
     consumer::Try,
+    declare,
     event::{Poison, is_type, shorten},
     failpoint,
     metrics::{self, Outcome},
     publish::{Fate, Message},
     session::{Parcel, Session},
-    topology, trace,
+    trace,
 };
 
 /// Headers of ours.
@@ -177,7 +179,7 @@ impl Session {
                     "event is tried again"
                 );
                 let delay = self.broker.delays()[attempt as usize - 1];
-                let exchange = topology::retry_name(&self.broker, delay);
+                let exchange = declare::retry_name(&self.broker, delay);
                 let mut message = copy(delivery, table, &reason, attempt + 1);
                 message.exchange = exchange;
                 message.key.clone_from(&self.queue);
@@ -193,7 +195,8 @@ impl Session {
                     "event is dead"
                 );
                 let mut message = copy(delivery, table, &reason, attempt);
-                message.key = topology::dead_name(&self.queue);
+                message.exchange = declare::own_exchange(&self.broker);
+                message.key = dead_name(&self.queue);
                 let died_at = clock::text(clock::now());
                 message.headers.insert(DIED_AT.into(), text(&died_at));
                 self.pass_on(message, stopping).await?;
@@ -258,7 +261,7 @@ fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
 }
 
-/// The same message, with what is known about its failure; for the default exchange.
+/// The same message, with what is known about its failure; whoever passes it on says where to.
 fn copy(delivery: &Delivery, table: &FieldTable, reason: &str, attempt: u32) -> Message {
     let mut headers = FieldTable::default();
     for (name, value) in trace::headers(table) {

@@ -42,10 +42,10 @@
 //! ```
 //!
 //! **Events that reach nobody.** An event that no queue is bound for at the moment it is published
-//! is gone (`events_unrouted_total` counts it): consumers that are added later have to learn the
-//! past otherwise. A service is ready only when its queues are declared, and they stay at the
-//! broker when it ends; so nothing is missed once a mesh was up, whatever is restarted later. Who
-//! fills a new mesh with data waits for that: `cargo mesh up` returns then.
+//! is gone (`events_unrouted_total` counts it). So a service says in its description what it
+//! consumes ([`Subscription`]), `cargo mesh generate` writes the queues of all into
+//! `stores/rabbitmq.json`, and the broker loads that before anybody may connect. Consumers that are
+//! added later have to learn the past otherwise.
 //!
 //! What is measured is listed in `src/metrics.rs`; `docs/adr/0018-events.md` tells why it is like this.
 
@@ -53,6 +53,7 @@ mod backoff;
 mod broker;
 mod consumer;
 pub mod dead_letters;
+mod declare;
 mod delivery;
 #[cfg(feature = "documents")]
 pub mod documents;
@@ -66,12 +67,11 @@ pub mod outbox;
 mod publish;
 mod relay;
 mod session;
-mod topology;
 mod trace;
 
 pub use broker::{Broker, Settings};
-pub use consumer::{Consumer, Received, declared};
+pub use consumer::{Consumer, Received, declare, declared};
 pub use event::{Envelope, Event, Poison};
 pub use failure::Failure;
 pub use outbox::Outbox;
-pub use topology::{EXCHANGE, dead_name, queue_name};
+pub use topology::{EXCHANGE, Subscription, dead_name, queue_name};

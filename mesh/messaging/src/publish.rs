@@ -9,14 +9,9 @@ use lapin::{
     types::{FieldTable, ShortString},
 };
 use tokio::sync::{Mutex, watch};
+use topology::EXCHANGE;
 
-use crate::{
-    Broker,
-    broker::Link,
-    event::CONTENT_TYPE,
-    metrics,
-    topology::{self, EXCHANGE},
-};
+use crate::{Broker, broker::Link, declare, event::CONTENT_TYPE, metrics};
 
 /// Kept over a restart of the broker.
 const PERSISTENT: u8 = 2;
@@ -150,11 +145,11 @@ impl Publisher {
 impl Open {
     async fn new(broker: &Broker) -> anyhow::Result<Self> {
         let link = broker.connect("publish").await?;
+        declare::declare_events(&link, broker).await?;
         let channel = link.connection.create_channel().await?;
         channel
             .confirm_select(ConfirmSelectOptions::default())
             .await?;
-        topology::declare_exchanges(&channel, broker).await?;
         Ok(Self { link, channel })
     }
 

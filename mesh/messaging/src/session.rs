@@ -13,10 +13,10 @@ use chassis::clock;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use lapin::{
-    Channel, ErrorKind,
+    Channel,
     message::Delivery,
     options::{BasicConsumeOptions, BasicQosOptions},
-    protocol::{AMQPErrorKind, AMQPSoftError},
+    protocol::AMQPSoftError,
     types::FieldTable,
 };
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
@@ -26,9 +26,9 @@ use crate::{
     Broker, Consumer, Envelope,
     backoff::Backoff,
     broker::Link,
+    declare::{self, Depth, Wanted},
     event::Poison,
     metrics,
-    topology::{self, Depth},
 };
 
 /// Handlers that run at once; events of one subject are always in the same lane.
@@ -123,12 +123,8 @@ impl Session {
     /// Says why there is no link any more.
     fn report(&self, error: &anyhow::Error) {
         let (queue, cause) = (self.queue.as_str(), format!("{error:#}"));
-        if is_refusal(error) {
-            tracing::error!(
-                queue,
-                cause,
-                "the broker has this queue or exchange with other settings: delete it there"
-            );
+        if let Some(advice) = refusal(error) {
+            tracing::error!(queue, cause, "{advice}");
         } else {
             tracing::warn!(queue, cause, "consumer lost the broker");
         }
@@ -144,9 +140,9 @@ impl Session {
     }
 
     async fn listen(&self, link: &Link) -> anyhow::Result<(Channel, lapin::Consumer)> {
-        let channel = link.connection.create_channel().await?;
-        self.measure(self.declare(&channel).await?);
+        self.measure(self.declare(link).await?);
         self.declared.cancel();
+        let channel = link.connection.create_channel().await?;
         let options = BasicQosOptions::default();
         channel.basic_qos(self.consumer.prefetch, options).await?;
         let deliveries = channel
@@ -161,24 +157,14 @@ impl Session {
         Ok((channel, deliveries))
     }
 
-    async fn declare(&self, channel: &Channel) -> lapin::Result<Depth> {
-        topology::declare_exchanges(channel, &self.broker).await?;
-        let kinds: Vec<&str> = self.consumer.handlers.keys().copied().collect();
-        let ordered = self.consumer.ordered;
-        let depth =
-            topology::declare_consumer(channel, &self.broker, &self.queue, &kinds, ordered).await?;
-        for kind in &self.consumer.dropped {
-            let exchange = self.broker.name(topology::EXCHANGE);
-            channel
-                .queue_unbind(
-                    self.queue.as_str().into(),
-                    exchange.into(),
-                    (*kind).into(),
-                    FieldTable::default(),
-                )
-                .await?;
-        }
-        Ok(depth)
+    async fn declare(&self, link: &Link) -> lapin::Result<Depth> {
+        let wanted = Wanted {
+            queue: &self.queue,
+            kinds: self.consumer.handlers.keys().copied().collect(),
+            dropped: &self.consumer.dropped,
+            ordered: self.consumer.ordered,
+        };
+        declare::declare_consumer(link, &self.broker, &wanted).await
     }
 
     /// Endless: says when the link is lost, keeps what is declared, and shows what waits.
@@ -196,17 +182,17 @@ impl Session {
     }
 
     async fn declare_again(&self, link: &Link) {
-        let declaring = async {
-            // A channel of its own: one that the broker closes shall not end the consumer.
-            let channel = link.connection.create_channel().await?;
-            self.measure(self.declare(&channel).await?);
-            channel.close(200, "done".into()).await?;
-            anyhow::Ok(())
-        };
-        match tokio::time::timeout(TENDING, declaring).await {
-            Ok(Err(error)) if is_refusal(&error) => self.report(&error),
+        // On channels of its own: one that the broker closes shall not end the consumer.
+        match tokio::time::timeout(TENDING, self.declare(link)).await {
+            Ok(Ok(depth)) => self.measure(depth),
+            Ok(Err(error)) => {
+                let error = error.into();
+                if refusal(&error).is_some() {
+                    self.report(&error);
+                }
+            }
             // The link itself fails as well, then.
-            _ => {}
+            Err(_) => {}
         }
     }
 
@@ -316,11 +302,13 @@ impl Parcel {
     }
 }
 
-/// Whether the broker has something of this name that is not like ours.
-fn is_refusal(error: &anyhow::Error) -> bool {
-    let refused = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
-    match error.downcast_ref::<lapin::Error>().map(lapin::Error::kind) {
-        Some(ErrorKind::ProtocolError(said)) => *said.kind() == refused,
-        _ => false,
+/// What an operator can do about an answer of the broker that no other try will change.
+fn refusal(error: &anyhow::Error) -> Option<&'static str> {
+    let error = error.downcast_ref::<lapin::Error>()?;
+    if declare::is(error, AMQPSoftError::PRECONDITIONFAILED) {
+        return Some("the broker has this queue or exchange with other settings: delete it there");
     }
+    declare::is(error, AMQPSoftError::ACCESSREFUSED).then_some(
+        "the broker does not let this service have its queue: load the definitions there again",
+    )
 }

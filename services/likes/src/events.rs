@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chassis::{Error, clock};
 use messaging::{
-    Consumer, Failure, Received,
+    Consumer, Event as _, Failure, Received, Subscription,
     events::{PostDeleted, PostLiked},
 };
 
@@ -17,11 +17,17 @@ use crate::{
     store::Store,
 };
 
+/// Likes to be checked, and posts that are gone.
+pub(crate) const CHECKED: Subscription =
+    Subscription::new(crate::VALIDATION, &[PostLiked::TYPE, PostDeleted::TYPE]).shared();
+/// Likes to be told of.
+pub(crate) const COLLECTED: Subscription =
+    Subscription::new(crate::NOTIFICATION, &[PostLiked::TYPE]).shared();
+
 /// Removes the likes of posts that do not exist, or no longer (S2-36, D18).
 pub(crate) fn validation(ledger: Ledger, timelines: Timelines) -> Consumer {
     let deleting = ledger.clone();
-    Consumer::new(crate::VALIDATION)
-        .shared()
+    Consumer::of(&CHECKED)
         .on(move |event: Received<PostLiked>| {
             let (ledger, timelines) = (ledger.clone(), timelines.clone());
             async move {
@@ -46,16 +52,14 @@ pub(crate) fn validation(ledger: Ledger, timelines: Timelines) -> Consumer {
 
 /// Collects likes for their authors, for `window` from the first one on (S2-37, D18).
 pub(crate) fn notification(store: Store, timelines: Timelines, window: Duration) -> Consumer {
-    Consumer::new(crate::NOTIFICATION)
-        .shared()
-        .on(move |event: Received<PostLiked>| {
-            let (store, timelines) = (store.clone(), timelines.clone());
-            async move {
-                collect(&store, &timelines, window, &event.data)
-                    .await
-                    .map_err(Failure::of)
-            }
-        })
+    Consumer::of(&COLLECTED).on(move |event: Received<PostLiked>| {
+        let (store, timelines) = (store.clone(), timelines.clone());
+        async move {
+            collect(&store, &timelines, window, &event.data)
+                .await
+                .map_err(Failure::of)
+        }
+    })
 }
 
 async fn collect(

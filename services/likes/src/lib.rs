@@ -16,7 +16,7 @@ mod store;
 use std::time::Duration;
 
 use chassis::{Call, Context, Error, Route, Service};
-use messaging::Broker;
+use messaging::{Broker, Subscription};
 
 use crate::{
     cache::Cache,
@@ -70,6 +70,15 @@ impl Service for Likes {
 
     fn calls() -> Vec<Call> {
         [Timelines::CALLS, Users::CALLS].concat()
+    }
+
+    fn subscriptions() -> Vec<Subscription> {
+        vec![events::CHECKED, events::COLLECTED]
+    }
+
+    async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
+        messaging::declare(&broker, &Self::subscriptions()).await
     }
 
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use messaging::{
-    Consumer, Failure, Received,
+    Consumer, Event as _, Failure, Received, Subscription,
     events::{CarPostCreated, MovieReviewed},
 };
 use serde_json::json;
@@ -16,11 +16,14 @@ use crate::{
     model::{self, RoomName},
 };
 
+/// What rooms are told of.
+pub(crate) const ROOMS: Subscription =
+    Subscription::new("rooms", &[CarPostCreated::TYPE, MovieReviewed::TYPE]).shared();
+
 /// Tells rooms of new posts (D10) and new reviews (D22).
 pub(crate) fn told(hub: Arc<Hub>) -> Consumer {
     let reviewed = Arc::clone(&hub);
-    Consumer::new("rooms")
-        .shared()
+    Consumer::of(&ROOMS)
         .on(move |event: Received<CarPostCreated>| {
             let hub = Arc::clone(&hub);
             async move {

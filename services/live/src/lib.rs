@@ -26,7 +26,7 @@ mod trace;
 use std::{sync::Arc, time::Duration};
 
 use chassis::{Call, Context, Error, Route, Service, Tokens, redis};
-use messaging::Broker;
+use messaging::{Broker, Subscription};
 
 use crate::{
     bus::Bus,
@@ -68,6 +68,7 @@ pub struct Live {
 impl Service for Live {
     const NAME: &'static str = "live";
     const DESCRIPTION: &'static str = "Sockets: live comments, topics and movie rooms";
+    const HEARS: &'static [&'static str] = &["discussions"];
     type Settings = Settings;
 
     fn routes() -> Vec<Route<Self>> {
@@ -76,6 +77,15 @@ impl Service for Live {
 
     fn calls() -> Vec<Call> {
         Discussions::CALLS.to_vec()
+    }
+
+    fn subscriptions() -> Vec<Subscription> {
+        vec![events::ROOMS]
+    }
+
+    async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
+        messaging::declare(&broker, &Self::subscriptions()).await
     }
 
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {

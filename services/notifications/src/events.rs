@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chassis::{Context, Error, clock};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use messaging::{
-    Broker, Consumer, Failure, Received,
+    Broker, Consumer, Event as _, Failure, Received, Subscription,
     events::{CarPostCreated, ItemAdded, ItemBought, LikesNoticed, OrderPlaced, UserRegistered},
 };
 
@@ -22,6 +22,22 @@ use crate::{
 
 /// Addresses that are asked for at once.
 const AT_ONCE: usize = 8;
+
+/// What concerns somebody by itself.
+pub(crate) const CONCERNED: Subscription = Subscription::new(
+    "events",
+    &[
+        UserRegistered::TYPE,
+        LikesNoticed::TYPE,
+        ItemAdded::TYPE,
+        ItemBought::TYPE,
+        OrderPlaced::TYPE,
+    ],
+)
+.shared();
+/// What people subscribed to.
+pub(crate) const SUBSCRIBED: Subscription =
+    Subscription::new("subscribers", &[CarPostCreated::TYPE, SubscribersDue::TYPE]).shared();
 
 /// Tells people what happened.
 #[derive(Debug)]
@@ -54,8 +70,7 @@ impl Teller {
     fn concerned(self: &Arc<Self>) -> Consumer {
         let (joined, likes, added) = (self.of(), self.of(), self.of());
         let (bought, placed) = (self.of(), self.of());
-        Consumer::new("events")
-            .shared()
+        Consumer::of(&CONCERNED)
             // S1-18
             .on::<UserRegistered, _, _>(move |event| {
                 let teller = joined();
@@ -106,8 +121,7 @@ impl Teller {
     /// Those who subscribed to what it is about (D10).
     fn subscribed(self: &Arc<Self>) -> Consumer {
         let (first, next) = (self.of(), self.of());
-        Consumer::new("subscribers")
-            .shared()
+        Consumer::of(&SUBSCRIBED)
             .on::<CarPostCreated, _, _>(move |event| {
                 let teller = first();
                 async move { teller.tell_subscribers(&due(event)).await }

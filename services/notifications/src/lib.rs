@@ -20,7 +20,7 @@ mod store;
 use std::{sync::Arc, time::Duration};
 
 use chassis::{Call, Context, Error, Operations, Repeatable, Route, Service};
-use messaging::Broker;
+use messaging::{Broker, Subscription};
 
 pub use sender::{BEFORE_CLAIM, BEFORE_SEND, BEFORE_SENT};
 pub use smtp::Encryption;
@@ -85,6 +85,16 @@ impl Service for Notifications {
 
     fn calls() -> Vec<Call> {
         clients::calls()
+    }
+
+    fn subscriptions() -> Vec<Subscription> {
+        vec![sender::MAILS, events::CONCERNED, events::SUBSCRIBED]
+    }
+
+    async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let pauses = &settings.mail_retry_seconds;
+        let broker = Broker::with_delays(Self::NAME, &settings.messaging, context, pauses)?;
+        messaging::declare(&broker, &Self::subscriptions()).await
     }
 
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use chassis::{Context, Error, clock};
 use chrono::TimeDelta;
-use messaging::{Broker, Consumer, Failure, Received};
+use messaging::{Broker, Consumer, Event as _, Failure, Received, Subscription};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -28,6 +28,8 @@ pub const BEFORE_SEND: &str = "mail-before-send";
 /// In the sender, when the server has the mail and that is not written down yet.
 pub const BEFORE_SENT: &str = "mail-before-sent";
 
+/// What is to be sent.
+pub(crate) const MAILS: Subscription = Subscription::new("mail", &[Queued::TYPE]).shared();
 /// Notifications that are sent at once.
 const AT_ONCE: u16 = 16;
 /// The pause between two tries to write down what is sent.
@@ -57,9 +59,8 @@ impl Sender {
             broker: broker.clone(),
             context: context.clone(),
         });
-        Consumer::new("mail")
+        Consumer::of(&MAILS)
             .on::<Queued, _, _>(move |job| Arc::clone(&sender).handle(job))
-            .shared()
             .prefetch(AT_ONCE)
             .deadline(deadline)
             .start(broker, context)

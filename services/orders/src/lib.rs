@@ -10,7 +10,7 @@ mod purchases;
 mod store;
 
 use chassis::{Call, Context, Error, Operations, Repeatable, Route, Service};
-use messaging::Broker;
+use messaging::{Broker, Subscription};
 
 use crate::{clients::Products, store::Store};
 
@@ -55,6 +55,15 @@ impl Service for Orders {
 
     fn calls() -> Vec<Call> {
         Products::CALLS.to_vec()
+    }
+
+    fn subscriptions() -> Vec<Subscription> {
+        vec![purchases::BOUGHT]
+    }
+
+    async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
+        messaging::declare(&broker, &Self::subscriptions()).await
     }
 
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {

@@ -2,16 +2,19 @@
 
 use chassis::Money;
 use chrono::{DateTime, Utc};
-use messaging::{Consumer, Failure, Received, events::ItemBought};
+use messaging::{Consumer, Event as _, Failure, Received, Subscription, events::ItemBought};
 
 use crate::{
     model::{Order, Thing},
     store::Store,
 };
 
+/// What is bought.
+pub(crate) const BOUGHT: Subscription = Subscription::new(crate::PURCHASES, &[ItemBought::TYPE]);
+
 pub(crate) fn consumer(store: &Store) -> Consumer {
     let store = store.clone();
-    Consumer::new(crate::PURCHASES).on(move |event: Received<ItemBought>| {
+    Consumer::of(&BOUGHT).on(move |event: Received<ItemBought>| {
         let store = store.clone();
         async move {
             let order = order(event)?;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use chassis::{
     Call, Context, Error, Operations, Repeatable, Route, Service, redis, redis::Redis, sql,
 };
-use messaging::Broker;
+use messaging::{Broker, Subscription};
 
 use crate::{clients::People, home::Homes, store::Store};
 
@@ -76,6 +76,15 @@ impl Service for Timelines {
 
     fn calls() -> Vec<Call> {
         People::CALLS.to_vec()
+    }
+
+    fn subscriptions() -> Vec<Subscription> {
+        workers::SUBSCRIPTIONS.to_vec()
+    }
+
+    async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
+        messaging::declare(&broker, &Self::subscriptions()).await
     }
 
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {

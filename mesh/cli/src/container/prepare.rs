@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::mesh::Mesh;
 use crate::observe::mails;
-use crate::{compose, ports, secrets, services, template};
+use crate::{compose, ports, secrets, services, stores};
 
 /// Where everything is in a container.
 #[derive(Args)]
@@ -58,9 +58,6 @@ const HOSTS: &[(&str, &str, Option<u16>)] = &[
     ("redis", "redis", Some(6379)),
     ("registry", "ingress", None),
 ];
-
-/// Secrets of stores that every service knows, as on one machine.
-const SHARED: &[&str] = &["redis", "rabbitmq", "mongodb"];
 
 /// Writes everything.
 pub fn run(options: &Options) -> Result<ExitCode> {
@@ -126,7 +123,7 @@ fn monitoring(mesh: &Mesh, alerts: &mails::Server) -> Result<()> {
 /// Gives an identity its own token, and the passwords of the stores that it may use.
 fn own_credentials(mesh: &Mesh, options: &Options, identity: &str) -> Result<()> {
     let service = identity.strip_suffix("-work").unwrap_or(identity);
-    let mut names: Vec<String> = SHARED.iter().map(|name| (*name).to_owned()).collect();
+    let mut names = stores::secrets_of(mesh, service)?;
     names.extend([Mesh::token_name(identity), "envoy".to_owned()]);
     if options.databases.iter().any(|name| name == service) {
         names.push(database(service));
@@ -144,6 +141,16 @@ fn hand_out(mesh: &Mesh, options: &Options, name: &str, secrets: &[String]) -> R
     let folder = options.credentials.join(name);
     let all = mesh.secrets()?;
     fs::create_dir_all(folder.join("secrets"))?;
+    // An earlier version may have given it others, which are the operator's now.
+    for entry in fs::read_dir(folder.join("secrets"))? {
+        let entry = entry?;
+        if !secrets
+            .iter()
+            .any(|name| entry.file_name() == name.as_str())
+        {
+            fs::remove_file(entry.path())?;
+        }
+    }
     for secret in secrets {
         let value = all.get(secret)?;
         secrets::write_private(&folder.join("secrets").join(secret), value.as_bytes())?;
@@ -157,10 +164,17 @@ fn hand_out(mesh: &Mesh, options: &Options, name: &str, secrets: &[String]) -> R
 fn stores(mesh: &Mesh, options: &Options) -> Result<()> {
     let secrets = mesh.secrets()?;
     let redis = format!("requirepass {}\n", secrets.get("redis")?);
-    let rabbitmq = template::fill_text(RABBITMQ, &mesh.values()?)?;
+    let redis = redis + &stores::filled(mesh, stores::redis::FILE)?;
+    let definitions = stores::filled(mesh, stores::rabbitmq::FILE)?;
     let files = [
         ("redis", "redis.conf", redis),
-        ("rabbitmq", "rabbitmq.conf", rabbitmq),
+        ("rabbitmq", "rabbitmq.conf", RABBITMQ.to_owned()),
+        ("rabbitmq", "definitions.json", definitions),
+        (
+            "mongodb",
+            "users.js",
+            stores::filled(mesh, stores::mongodb::FILE)?,
+        ),
         ("mongodb", "password", secrets.get("mongodb")?),
         ("postgres", "password", secrets.get("postgres")?),
         ("postgres", "databases.sql", databases(mesh, options)?),
@@ -176,7 +190,7 @@ fn stores(mesh: &Mesh, options: &Options) -> Result<()> {
     Ok(())
 }
 
-const RABBITMQ: &str = "default_user = plaza\ndefault_pass = ${secret.rabbitmq}\n\
+const RABBITMQ: &str = "load_definitions = /credentials/definitions.json\n\
     vm_memory_high_watermark.absolute = 256MiB\ndisk_free_limit.absolute = 200MB\nlog.console.level = warning\n";
 
 /// Returns the name of the secret that opens a service's database.
@@ -237,6 +251,8 @@ mod tests {
 
         run(&options).unwrap();
         let before = fs::read_to_string(options.state.join("secrets/service-users")).unwrap();
+        // What a version before gave to all services.
+        fs::write(folder.join("credentials/users/secrets/redis"), "shared").unwrap();
         run(&options).unwrap();
 
         let read = |path: &str| fs::read_to_string(folder.join(path)).unwrap();
@@ -245,14 +261,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        let expected = [
-            "database-users",
-            "envoy",
-            "mongodb",
-            "rabbitmq",
-            "redis",
-            "service-users",
-        ];
+        let expected = ["database-users", "envoy", "rabbitmq-users", "service-users"];
         assert_eq!(names, expected);
         assert_eq!(
             read("credentials/users/secrets/service-users"),

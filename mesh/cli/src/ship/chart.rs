@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::generate::{Files, pretty};
 use crate::services::{Description, Entry, Purpose, Table};
 use crate::template::{self, Values};
-use crate::{observe, setup};
+use crate::{observe, setup, stores};
 
 /// The chart's folder of files.
 pub const FOLDER: &str = "deploy/helm/files";
@@ -89,6 +89,7 @@ fn identity(description: &Description, entry: &Entry, purpose: Purpose) -> Value
         "adminPort": ADMIN_PORT,
         "replicas": replicas,
         "database": description.database().is_some(),
+        "queues": !description.subscriptions.is_empty(),
         "mail": description.reads("SMTP_HOST"),
         "consul": ASK_CONSUL.contains(&description.name.as_str()),
         "secrets": secrets(description),
@@ -97,17 +98,27 @@ fn identity(description: &Description, entry: &Entry, purpose: Purpose) -> Value
     })
 }
 
-fn secrets(description: &Description) -> Vec<String> {
-    let names = [
-        "MONGODB_URL",
-        "REDIS_URL",
-        "AMQP_URL",
-        "SMTP_USERNAME",
-        "SMTP_PASSWORD",
-    ];
-    let read = names.iter().filter(|name| description.reads(name));
-    let read = read.map(|name| (*name).to_owned());
-    description.database().into_iter().chain(read).collect()
+/// Returns the secret variables that a service reads, each with its key in the Secret: a store knows each service by a user of
+/// its own, so that its URL has a key of the service's.
+fn secrets(description: &Description) -> Vec<Value> {
+    let reads = |variable: &&str| description.reads(variable);
+    let mut secrets: Vec<_> = description
+        .database()
+        .map(|variable| json!({ "variable": variable, "key": variable }))
+        .into_iter()
+        .collect();
+    let stores = stores::WITH_USERS.iter().map(|(_, variable)| *variable);
+    secrets.extend(stores.filter(reads).map(|variable| {
+        let key = format!("{}_{variable}", description.name.to_uppercase());
+        json!({ "variable": variable, "key": key })
+    }));
+    let shared = ["SMTP_USERNAME", "SMTP_PASSWORD"].into_iter();
+    secrets.extend(
+        shared
+            .filter(reads)
+            .map(|variable| json!({ "variable": variable, "key": variable })),
+    );
+    secrets
 }
 
 /// Returns the peers that a service calls, each with the port at which its own sidecar takes the calls.

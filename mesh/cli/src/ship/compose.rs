@@ -101,16 +101,21 @@ fn environment(
     let stores = [
         (
             "MONGODB_URL",
-            "mongodb://plaza:$${secret.mongodb}@mongodb:27017/?authSource=admin",
+            format!("mongodb://{name}:$${{secret.mongodb-{name}}}@mongodb:27017/?authSource=admin"),
         ),
-        ("REDIS_URL", "redis://:$${secret.redis}@redis:6379/0"),
+        (
+            "REDIS_URL",
+            format!("redis://{name}:$${{secret.redis-{name}}}@redis:6379/0"),
+        ),
         (
             "AMQP_URL",
-            "amqp://plaza:$${secret.rabbitmq}@rabbitmq:5672/",
+            format!("amqp://{name}:$${{secret.rabbitmq-{name}}}@rabbitmq:5672/"),
         ),
     ];
-    for (variable, url) in stores.iter().filter(|(name, _)| description.reads(name)) {
-        pairs.push(((*variable).to_owned(), (*url).to_owned()));
+    for (variable, url) in stores {
+        if description.reads(variable) {
+            pairs.push((variable.to_owned(), url));
+        }
     }
     if purpose == Purpose::Serve && entry.workers > 0 {
         pairs.push(("ROLES".to_owned(), "none".to_owned()));
@@ -163,14 +168,18 @@ fn stores(description: &Description) -> Vec<(&'static str, &'static str)> {
         stores.push(("databases", "service_completed_successfully"));
     }
     let others = [
-        ("MONGODB_URL", "mongodb"),
-        ("REDIS_URL", "redis"),
-        ("AMQP_URL", "rabbitmq"),
+        (
+            "MONGODB_URL",
+            "mongodb-users",
+            "service_completed_successfully",
+        ),
+        ("REDIS_URL", "redis", "service_healthy"),
+        ("AMQP_URL", "rabbitmq", "service_healthy"),
     ];
     let read = others
-        .iter()
-        .filter(|(variable, _)| description.reads(variable));
-    stores.extend(read.map(|(_, store)| (*store, "service_healthy")));
+        .into_iter()
+        .filter(|(variable, ..)| description.reads(variable));
+    stores.extend(read.map(|(_, store, condition)| (store, condition)));
     stores
 }
 

@@ -89,6 +89,8 @@ impl MigrationTrait for Effects {
 /// Where the data of a test is.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
+    /// Whose it is.
+    pub(crate) service: &'static str,
     pub(crate) amqp: String,
     pub(crate) database: String,
     /// For [`Settings::messaging_failpoint`].
@@ -101,6 +103,7 @@ impl Place {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let file = folder.path().join("counter.db");
         Self {
+            service: "counter",
             amqp,
             database: format!("sqlite://{}?mode=rwc", file.display()),
             failpoint: None,
@@ -111,6 +114,7 @@ impl Place {
     /// The place of another process.
     pub(crate) fn of(amqp: String, database: String, failpoint: Option<String>) -> Self {
         Self {
+            service: "counter",
             amqp,
             database,
             failpoint,
@@ -299,7 +303,8 @@ impl Service {
             settings: flags.chassis,
         };
         let delays = [Duration::from_millis(50); 4];
-        let broker = Broker::with_delays("counter", &flags.messaging, &context, &delays).unwrap();
+        let broker =
+            Broker::with_delays(place.service, &flags.messaging, &context, &delays).unwrap();
         let url = Some(place.database.as_str());
         let connection = sql::connect::<Migrator>(&context, url, "counter.db").await;
         Self {

@@ -59,6 +59,23 @@ async fn a_queue_that_is_not_like_ours_is_taken_over_when_it_is_gone() {
 }
 
 #[tokio::test]
+async fn a_queue_of_the_version_before_is_used_on() {
+    let place = Place::sqlite(stores::amqp());
+    let stranger = Stranger::connect(&place).await;
+    stranger.declare_as_before(QUEUE).await;
+    let process = Process::start(&place).await;
+    process.consume().await;
+    process.listening(QUEUE).await;
+    let outbox = process.relay().await;
+
+    process.change(&outbox, "a", 0..5).await;
+
+    effects(&process, "a", 0..5).await;
+    stranger.leave().await;
+    process.stop().await;
+}
+
+#[tokio::test]
 async fn f4_what_somebody_deleted_is_declared_again() {
     let place = Place::sqlite(stores::amqp());
     let process = Process::start(&place).await;

@@ -8,6 +8,7 @@ mod children;
 mod consumers;
 mod crashes;
 mod dead_letters;
+mod defined;
 #[cfg(feature = "documents")]
 mod documents;
 mod door;

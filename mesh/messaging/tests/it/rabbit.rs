@@ -27,9 +27,27 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+/// What the brokers of a mesh load.
+const DEFINITIONS: &str = include_str!("../../../../stores/rabbitmq.json");
+
 impl Rabbit {
+    /// One that knows nobody but `guest`, and has nothing.
     pub(crate) fn start() -> Self {
+        Self::begin(tempfile::tempdir().unwrap())
+    }
+
+    /// One of a mesh, where nobody has been yet; passwords are their names.
+    pub(crate) fn defined() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let definitions = DEFINITIONS.replace("${secret.", "").replace("}\"", "\"");
+        let path = folder.path().join("definitions.json");
+        std::fs::write(&path, definitions).unwrap();
+        let settings = format!("load_definitions = {}\n", path.display());
+        std::fs::write(folder.path().join("settings.conf"), settings).unwrap();
+        Self::begin(folder)
+    }
+
+    fn begin(folder: TempDir) -> Self {
         std::fs::write(folder.path().join("plugins"), "[].\n").unwrap();
         let mut rabbit = Self {
             port: free_port(),
@@ -44,6 +62,15 @@ impl Rabbit {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// As a service sees it, or the operator.
+    pub(crate) fn url_of(&self, user: &str) -> String {
+        let password = match user {
+            "plaza" => "rabbitmq".to_owned(),
+            service => format!("rabbitmq-{service}"),
+        };
+        format!("amqp://{user}:{password}@127.0.0.1:{}/", self.port)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -64,7 +91,7 @@ impl Rabbit {
             .env("RABBITMQ_LOG_BASE", folder.join("logs"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("plugins"))
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
-            .env("RABBITMQ_CONFIG_FILE", folder.join("none"))
+            .env("RABBITMQ_CONFIG_FILE", folder.join("settings"))
             .env("ERL_EPMD_PORT", self.epmd.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             .stdin(Stdio::null())

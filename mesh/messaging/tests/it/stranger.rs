@@ -5,7 +5,7 @@ use lapin::{
     options::{
         BasicPublishOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions,
     },
-    types::FieldTable,
+    types::{AMQPValue, FieldTable},
 };
 use mesh_messaging::EXCHANGE;
 
@@ -52,6 +52,24 @@ impl Stranger {
         let declared = self
             .channel
             .queue_declare(name.into(), options, FieldTable::default());
+        declared.await.unwrap();
+    }
+
+    /// Declares a queue as it was before each service had an exchange of its own: dead letters went by the default one.
+    pub(crate) async fn declare_as_before(&self, queue: &str) {
+        let name = format!("{}{queue}", self.prefix);
+        let text = |value: &str| AMQPValue::LongString(value.into());
+        let mut table = FieldTable::default();
+        table.insert("x-queue-type".into(), text("quorum"));
+        table.insert("x-dead-letter-exchange".into(), text(""));
+        let dead = format!("{name}.dead");
+        table.insert("x-dead-letter-routing-key".into(), text(&dead));
+        table.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+        table.insert("x-overflow".into(), text("reject-publish"));
+        table.insert("x-delivery-limit".into(), AMQPValue::LongInt(20));
+        table.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+        let options = QueueDeclareOptions::durable();
+        let declared = self.channel.queue_declare(name.into(), options, table);
         declared.await.unwrap();
     }
 

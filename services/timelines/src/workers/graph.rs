@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use messaging::{
-    Consumer, Failure, Received,
+    Consumer, Event as _, Failure, Received, Subscription,
     events::{UserFollowed, UserUnfollowed},
 };
 
@@ -10,11 +10,15 @@ use crate::store::{Change, Store};
 
 const NAME: &str = "graph";
 
+/// Who follows whom.
+pub(super) const FOLLOWS: Subscription =
+    Subscription::new(NAME, &[UserFollowed::TYPE, UserUnfollowed::TYPE]);
+
 /// Needs no Redis: a change of the graph changes the version of a home timeline, so that what
 /// Redis has of the version before is never read again.
 pub(super) fn consumer(store: &Store) -> Consumer {
     let (followed, unfollowed) = (store.clone(), store.clone());
-    Consumer::new(NAME)
+    Consumer::of(&FOLLOWS)
         .on(move |event: Received<UserFollowed>| {
             let change = Change {
                 follower_id: event.data.follower_id,

@@ -7,7 +7,7 @@ mod post_jobs;
 use std::sync::Arc;
 
 use chassis::Context;
-use messaging::Broker;
+use messaging::{Broker, Subscription};
 
 use crate::{home::Homes, store::Store};
 
@@ -18,6 +18,10 @@ const POST_JOBS: &str = "post-jobs";
 
 /// The roles of `timelines work`.
 pub(crate) const ROLES: &[&str] = &[FAN_OUT, POST_JOBS];
+
+/// What they consume.
+pub(crate) const SUBSCRIPTIONS: &[Subscription] =
+    &[graph::FOLLOWS, fan_out::POSTS, post_jobs::JOBS];
 
 /// Starts the work of this process.
 pub(crate) async fn start(store: &Store, homes: &Arc<Homes>, broker: &Broker, context: &Context) {

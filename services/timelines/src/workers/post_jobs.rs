@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::{Code, Error};
-use messaging::{Consumer, Failure, Received};
+use messaging::{Consumer, Event as _, Failure, Received, Subscription};
 use uuid::Uuid;
 
 use crate::{
@@ -15,11 +15,12 @@ use crate::{
 /// How often lost messages are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
 
+/// What is asked for.
+pub(super) const JOBS: Subscription = Subscription::new("post-jobs", &[PostQueued::TYPE]).shared();
+
 pub(super) fn consumer(store: &Store) -> Consumer {
     let store = store.clone();
-    Consumer::new("post-jobs")
-        .shared()
-        .on(move |event: Received<PostQueued>| make(store.clone(), event))
+    Consumer::of(&JOBS).on(move |event: Received<PostQueued>| make(store.clone(), event))
 }
 
 /// Makes the posts whose message was lost: sent before there was a queue, or by a broker that

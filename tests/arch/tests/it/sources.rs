@@ -40,6 +40,13 @@ fn models_know_no_wire_and_no_store() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// Its queue would not be there before somebody publishes, and the broker would not let it make one.
+#[test]
+fn a_consumer_is_part_of_the_description_of_its_service() {
+    let found = offenders("services", &["Consumer::new("], is_test);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 #[test]
 fn the_environment_is_read_by_settings_only() {
     let reads = ["env::var", "env::vars", "env::set_var"];

@@ -5,6 +5,7 @@
 mod acl;
 mod bad_input;
 mod canary;
+mod credentials;
 mod dashboards;
 mod discovery;
 mod discussions;
