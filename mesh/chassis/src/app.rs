@@ -1,5 +1,7 @@
 //! From settings to a running instance, and back down in order.
 
+mod purpose;
+
 use std::{collections::BTreeMap, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
@@ -8,6 +10,7 @@ use discovery::{Consul, Dns, Place, Registry, Remote, Unregistered};
 use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::purpose::Purpose;
 use crate::{
     Context, Route, Service, Settings, Tokens, admin,
     announce::Announcement,
@@ -54,29 +57,13 @@ enum Command {
     Describe,
     /// Opens the stores, brings their schemas up to date, makes the queues, and ends
     Migrate,
+    /// Does one thing that operators ask for, and ends
+    Operate {
+        /// What; without a name, what there is
+        chore: Option<String>,
+    },
     /// Ends with 0 if the process that serves on `ADMIN_ADDR` is ready
     Health,
-}
-
-/// What a process of a service is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// Answers requests, and does background work beside.
-    Serve,
-    /// Does background work alone.
-    Work,
-    /// Brings schemas up to date before anything else starts.
-    Migrate,
-}
-
-impl Purpose {
-    /// The name in Consul: workers have one of their own, so that no request is routed to them.
-    fn name<S: Service>(self) -> String {
-        match self {
-            Self::Serve | Self::Migrate => S::NAME.to_owned(),
-            Self::Work => format!("{}-work", S::NAME),
-        }
-    }
 }
 
 /// The `main` of every service.
@@ -118,30 +105,28 @@ pub fn main<S: Service>() -> ExitCode {
             }
         };
     }
-    let purpose = match cli.command {
-        Some(Command::Migrate) => Purpose::Migrate,
-        Some(Command::Work { .. }) if S::ROLES.is_empty() => {
-            eprintln!("{}: has no background work to do", S::NAME);
+    let (purpose, chore) = match purpose::of::<S>(cli.command, &mut cli.settings) {
+        Ok(found) => found,
+        Err(problem) => {
+            eprintln!("{}: {problem}", S::NAME);
             return ExitCode::from(BAD_SETTINGS);
         }
-        Some(Command::Work { roles }) => {
-            if !roles.is_empty() {
-                cli.settings.roles = roles;
-            }
-            Purpose::Work
-        }
-        _ => Purpose::Serve,
     };
     match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
-        Ok(runtime) => runtime.block_on(run::<S>(purpose, cli.settings, cli.own)),
+        Ok(runtime) => runtime.block_on(run::<S>(purpose, chore, cli.settings, cli.own)),
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-async fn run<S: Service>(purpose: Purpose, settings: Settings, own: S::Settings) -> ExitCode {
+async fn run<S: Service>(
+    purpose: Purpose,
+    chore: Option<&'static str>,
+    settings: Settings,
+    own: S::Settings,
+) -> ExitCode {
     let telemetry = telemetry::init(&telemetry::Settings {
         service: S::NAME,
         instance: instance::<S>(purpose, &settings),
@@ -172,6 +157,12 @@ async fn run<S: Service>(purpose: Purpose, settings: Settings, own: S::Settings)
         Ok(app) if purpose == Purpose::Migrate => {
             app.service.close().await;
             Ok(())
+        }
+        Ok(app) if purpose == Purpose::Operate => {
+            let done = app.service.operate(chore.unwrap_or_default()).await;
+            app.context.shutdown.cancel();
+            app.service.close().await;
+            done
         }
         Ok(app) => app.run(shutdown).await,
         Err(error) => Err(error),
@@ -263,7 +254,7 @@ impl<S: Service> App<S> {
                 let place = context.settings.listen(S::PORT)?;
                 Some(Listener::bind(place, "HTTP_ADDR").await?)
             }
-            Purpose::Work | Purpose::Migrate => None,
+            Purpose::Work | Purpose::Migrate | Purpose::Operate => None,
         };
         let (admin, admin_addr) =
             Listener::on_port(context.settings.admin_addr, "ADMIN_ADDR").await?;

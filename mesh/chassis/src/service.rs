@@ -69,6 +69,14 @@ pub trait Service: Debug + Send + Sync + Sized + 'static {
         async { Ok(()) }
     }
 
+    /// What operators may have done by `operate`: names, each with a sentence.
+    const CHORES: &'static [(&'static str, &'static str)] = &[];
+
+    /// Does one of [`Service::CHORES`], beside processes that serve.
+    fn operate(&self, _chore: &str) -> impl Future<Output = anyhow::Result<()>> + Send {
+        async { Ok(()) }
+    }
+
     /// Opens stores and clients. An error ends the process, and the supervisor tries again.
     fn build(
         settings: Self::Settings,

@@ -68,6 +68,8 @@ pub struct Identity {
     pub jti: String,
     /// When the token ends, in seconds since the epoch.
     pub expires_at: i64,
+    /// The key that signed it; none where all share a secret.
+    key: Option<String>,
 }
 
 /// How tokens are signed.
@@ -81,8 +83,9 @@ pub enum Scheme {
 
 /// The copy of keys and logged-out tokens that a process verifies with.
 ///
-/// Things are only ever added: neither a lost stream nor a snapshot that lacks an entry makes
-/// a refused token good again. Entries leave when the tokens they speak of have expired.
+/// Refusals are only ever added: neither a lost stream nor a snapshot that lacks an entry makes
+/// a refused token good again. Entries leave when the tokens they speak of have expired. A key
+/// leaves when its end is told, or when a snapshot does not name it: it was withdrawn meanwhile.
 #[derive(Debug)]
 pub struct Tokens {
     scheme: Scheme,
@@ -121,6 +124,9 @@ impl Tokens {
         let keys_changed = update.snapshot || !update.keys.is_empty();
         let mut keys = write(&self.keys);
         keys.retain(|_, key| key.expires_at > now);
+        if update.snapshot && !update.keys.is_empty() {
+            keys.retain(|kid, _| update.keys.iter().any(|key| key.kid == *kid));
+        }
         for key in update.keys {
             let expires_at = key.expires_at;
             keys.insert(
@@ -193,10 +199,10 @@ impl Tokens {
         if header.typ.as_deref() != Some(TYPE) || header.crit.is_some() {
             return Err(invalid());
         }
-        let claims = match &self.scheme {
+        let (claims, key) = match &self.scheme {
             Scheme::Hs256(secret) => {
                 let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
-                decode(token, &key, Algorithm::HS256)?
+                (decode(token, &key, Algorithm::HS256)?, None)
             }
             Scheme::EdDsa => self.verify_with_key(token, header.kid.as_deref())?,
         };
@@ -216,19 +222,27 @@ impl Tokens {
             username: claims.username,
             jti: claims.jti,
             expires_at: claims.exp,
+            key,
         })
     }
 
     /// Whether a token that was good still is, for those who talk longer than a request takes.
     ///
     /// # Errors
-    /// 401 when it expired or was logged out.
+    /// 401 when it expired or was logged out, or its key was withdrawn.
     pub fn still_good(&self, identity: &Identity) -> Result<(), Error> {
         if has_expired(identity.expires_at, clock::now().timestamp()) {
             return Err(Error::unauthenticated("The token has expired"));
         }
         if self.is_revoked(&identity.jti) {
             return Err(Error::unauthenticated("The token was logged out"));
+        }
+        if let Some(kid) = &identity.key {
+            let now = clock::now().timestamp();
+            let end = read(&self.keys).get(kid).map(|key| key.expires_at);
+            if end.is_none_or(|end| end <= now) {
+                return Err(Error::unauthenticated("The token is not valid any more"));
+            }
         }
         Ok(())
     }
@@ -238,7 +252,11 @@ impl Tokens {
         revoked.as_ref().is_some_and(|all| all.contains_key(jti))
     }
 
-    fn verify_with_key(&self, token: &str, kid: Option<&str>) -> Result<Claims, Error> {
+    fn verify_with_key(
+        &self,
+        token: &str,
+        kid: Option<&str>,
+    ) -> Result<(Claims, Option<String>), Error> {
         let keys = read(&self.keys);
         if keys.is_empty() {
             return Err(Error::unavailable(
@@ -250,7 +268,8 @@ impl Tokens {
         let key = known.map(|known| known.key.clone());
         drop(keys);
         let key = key.ok_or_else(|| Error::unauthenticated("The token is not valid"))?;
-        decode(token, &key, Algorithm::EdDSA)
+        let claims = decode(token, &key, Algorithm::EdDSA)?;
+        Ok((claims, kid.map(str::to_owned)))
     }
 }
 
@@ -308,6 +327,8 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    mod withdrawn;
+
     use super::*;
     use crate::Code;
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -523,7 +544,10 @@ mod tests {
     fn d2_a_rotated_key_logs_nobody_out() {
         let (old, new, tokens) = (signer("old"), signer("new"), Tokens::new(Scheme::EdDsa));
         tokens.apply(snapshot(&old));
-        tokens.apply(snapshot(&new));
+        tokens.apply(TokenUpdate {
+            snapshot: false,
+            ..snapshot(&new)
+        });
         assert!(tokens.verify(&token(&old, &claims("1"))).is_ok());
         assert!(tokens.verify(&token(&new, &claims("2"))).is_ok());
     }

@@ -73,6 +73,20 @@ fn write_program_settings(mesh: &Mesh) -> Result<()> {
 const REDIS: &str = "bind 127.0.0.1\nport ${port.redis}\nrequirepass ${secret.redis}\ndir ${state}/redis\n\
     save 300 1\nappendonly no\nmaxmemory 128mb\nmaxmemory-policy allkeys-lru\nloglevel warning\nset-proc-title no\n";
 
+/// Returns the variables that a process of a mesh was started with.
+pub fn environment(mesh: &Mesh, process: &str) -> Result<Vec<(String, String)>> {
+    let file = mesh.state.join("process-compose.json");
+    let file = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let project: Value = serde_json::from_slice(&file)?;
+    let pairs = project["processes"][process]["environment"].as_array();
+    let pairs = pairs.with_context(|| format!("no process is called {process}"))?;
+    let pair = |pair: &Value| {
+        let (name, value) = pair.as_str()?.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    Ok(pairs.iter().filter_map(pair).collect())
+}
+
 /// Reads a file of the checkout.
 pub fn read(mesh: &Mesh, name: &str) -> Result<String> {
     fs::read_to_string(mesh.checkout.join(name)).with_context(|| format!("cannot read {name}"))

@@ -113,6 +113,30 @@ impl Consul {
             .map(drop)
     }
 
+    /// Ends a token.
+    pub fn delete_token(&self, accessor: &str) -> Result<()> {
+        let path = format!("/v1/acl/token/{accessor}");
+        self.write("DELETE", &path, &Value::Null).map(drop)
+    }
+
+    /// Returns whether Consul knows this client's token.
+    pub fn is_known(&self) -> Result<bool> {
+        let asked = self.call("GET", "/v1/acl/token/self", &Value::Null)?;
+        Ok(asked.is_success())
+    }
+
+    /// Returns whether every check of an instance of a service passes, and those of its sidecar.
+    pub fn is_passing(&self, service: &str, instance: &str) -> bool {
+        let passing = |name: &str, id: &str| {
+            let path = format!("/v1/health/service/{name}?passing");
+            let found = self.read(&path).unwrap_or_default();
+            let mut entries = found.as_array().into_iter().flatten();
+            entries.any(|entry| entry["Service"]["ID"] == id)
+        };
+        let sidecar = format!("{instance}-sidecar-proxy");
+        passing(service, instance) && passing(&format!("{service}-sidecar-proxy"), &sidecar)
+    }
+
     /// Writes a config entry.
     pub fn put_config(&self, entry: &Value) -> Result<()> {
         self.write("PUT", "/v1/config", entry).map(drop)

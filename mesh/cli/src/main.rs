@@ -33,6 +33,7 @@ mod progress;
 mod proxy;
 mod random;
 mod ready;
+mod rotate;
 mod scaling;
 mod secrets;
 mod services;
@@ -77,6 +78,9 @@ enum Command {
     Logs(logs::Options),
     /// Tells what became of one request, in one timeline, and why.
     Why(why::Options),
+    /// Makes a secret anew and ends the one before, which may be known to others.
+    #[command(subcommand)]
+    Rotate(rotate::Command),
     /// Writes users and passwords for stores that are run by others, and the URLs that services need.
     Stores(stores::Options),
     /// Shows what consumers of events could not handle, and sends it again.
@@ -95,7 +99,7 @@ enum Command {
     Test(test::Options),
     /// Applies settings to a running Consul (started by the supervisor).
     #[command(hide = true)]
-    Setup(Internal),
+    Setup(setup::Options),
     /// What containers run (see `docker-compose.yml`).
     #[command(hide = true, subcommand)]
     Container(container::Command),
@@ -136,6 +140,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Status(options) => status::run(&options),
         Command::Logs(options) => logs::run(&options),
         Command::Why(options) => why::run(&options),
+        Command::Rotate(command) => rotate::run(&command),
         Command::Stores(options) => stores::run(&options),
         Command::DeadLetters(options) => dead_letters::run(&options),
         Command::Generate => generate::run(),
@@ -143,7 +148,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Load(options) => measure::load(&options),
         Command::Bench(options) => measure::bench(&options),
         Command::Test(options) => test::run(&options),
-        Command::Setup(internal) => setup::run(&Mesh::load(&internal.state)?),
+        Command::Setup(options) => setup::run(&options),
         Command::Container(command) => container::run(&command),
         Command::Agent(internal) => agent::run(&Mesh::load(&internal.state)?),
         Command::Keeper(internal) => keeper::run(&Mesh::load(&internal.state)?),

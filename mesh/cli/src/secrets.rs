@@ -27,6 +27,11 @@ impl Secrets {
         self.folder.join(name)
     }
 
+    /// Puts another value in the place of a secret.
+    pub fn put(&self, name: &str, value: &str) -> Result<()> {
+        write_private(&self.path(name), value.as_bytes())
+    }
+
     /// Returns a secret, making it at first use: `gossip` is a key, all others are UUIDs.
     pub fn get(&self, name: &str) -> Result<String> {
         let path = self.path(name);

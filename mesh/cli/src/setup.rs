@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clap::Args;
 use serde_json::{Value, json};
 
 use crate::consul::Consul;
@@ -24,19 +25,60 @@ const OTHER_TOKENS: &[&str] = &["agent", "dns", "prometheus", "ingress", "envoy"
 /// How long Consul may take to elect itself.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How it is started.
+#[derive(Args)]
+pub struct Options {
+    /// The state folder of the mesh.
+    #[arg(long)]
+    state: PathBuf,
+    /// Ends tokens of services that are in no file any more; who still uses one is shut out.
+    #[arg(long)]
+    retire: bool,
+}
+
 /// Applies everything.
-pub fn run(mesh: &Mesh) -> Result<ExitCode> {
-    let consul = Consul::new(
-        mesh.target("consul_http"),
-        mesh.secrets()?.get("management")?,
-    );
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let mesh = &Mesh::load(&options.state)?;
+    let consul = management(mesh)?;
     consul.wait(PATIENCE)?;
     let folder = mesh.checkout.join("consul");
     policies(&consul, &folder.join("policies"))?;
     tokens(&consul, mesh)?;
     entries(&consul, mesh, &folder)?;
     infrastructure(&consul, mesh, &folder)?;
+    if options.retire {
+        for identity in services::identities(&mesh.table()?) {
+            retire(&consul, mesh, &identity)?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns Consul as the operator asks it.
+pub fn management(mesh: &Mesh) -> Result<Consul> {
+    let token = mesh.secrets()?.get("management")?;
+    Ok(Consul::new(mesh.target("consul_http"), token))
+}
+
+/// Gives a service's present secret its token.
+pub fn put_service_token(consul: &Consul, mesh: &Mesh, name: &str, secret: &str) -> Result<()> {
+    put_token(consul, secret, name, &rights(mesh, name))
+}
+
+/// Deletes every token of a service but that of its present secret; how many.
+pub fn retire(consul: &Consul, mesh: &Mesh, name: &str) -> Result<usize> {
+    let secret = mesh.secrets()?.get(&Mesh::token_name(name))?;
+    let (mine, mut retired) = (format!("{name} ("), 0);
+    let tokens = consul.read("/v1/acl/tokens")?;
+    for token in tokens.as_array().into_iter().flatten() {
+        let described = token["Description"].as_str().unwrap_or_default();
+        if described.starts_with(&mine) && token["SecretID"] != secret.as_str() {
+            let accessor = token["AccessorID"].as_str().unwrap_or_default();
+            consul.delete_token(accessor)?;
+            retired += 1;
+        }
+    }
+    Ok(retired)
 }
 
 fn policies(consul: &Consul, folder: &Path) -> Result<()> {
@@ -62,7 +104,7 @@ fn tokens(consul: &Consul, mesh: &Mesh) -> Result<()> {
     }
     for name in services::identities(&mesh.table()?) {
         let secret = secrets.get(&Mesh::token_name(&name))?;
-        put_token(consul, &secret, &name, &rights(mesh, &name))?;
+        put_service_token(consul, mesh, &name, &secret)?;
     }
     Ok(())
 }
@@ -122,10 +164,7 @@ fn read_entry(mesh: &Mesh, file: &Path) -> Result<Value> {
 
 /// Registers what cannot register itself, once Consul answers.
 pub fn register_infrastructure(mesh: &Mesh) -> Result<()> {
-    let consul = Consul::new(
-        mesh.target("consul_http"),
-        mesh.secrets()?.get("management")?,
-    );
+    let consul = management(mesh)?;
     consul.wait(PATIENCE)?;
     infrastructure(&consul, mesh, &mesh.checkout.join("consul"))
 }

@@ -69,6 +69,11 @@ impl Supervisor {
         self.call("POST", &format!("/process/start/{process}"))
     }
 
+    /// Ends a process in order and starts it again.
+    pub fn restart(&self, process: &str) -> Result<()> {
+        self.call("POST", &format!("/process/restart/{process}"))
+    }
+
     /// Asks it to stop everything and end.
     pub fn stop(&self) -> Result<()> {
         self.call("POST", "/project/stop")

@@ -14,6 +14,9 @@ use uuid::Uuid;
 /// A new key signs only after this time, when every service has surely heard of it.
 const HEAD_START: Duration = Duration::seconds(3);
 
+/// When a new key signs at every instance: each has heard of it, and its head start is over.
+pub(crate) const HEAD_START_AND_MORE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// A key pair, as it is stored.
 #[derive(Clone)]
 pub(crate) struct SigningKey {

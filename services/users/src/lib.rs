@@ -76,6 +76,10 @@ impl Service for Users {
     const DESCRIPTION: &'static str = "Accounts, profiles, follows and tokens";
     const TOKENS: TokenSource = TokenSource::Own;
     const PORT: u16 = 5100;
+    const CHORES: &'static [(&'static str, &'static str)] = &[(
+        "withdraw-keys",
+        "makes a new signing key and ends all others: everybody has to log in again",
+    )];
     type Settings = Settings;
 
     fn routes() -> Vec<Route<Self>> {
@@ -84,6 +88,13 @@ impl Service for Users {
 
     fn calls() -> Vec<Call> {
         Discussions::CALLS.to_vec()
+    }
+
+    async fn operate(&self, chore: &str) -> anyhow::Result<()> {
+        match chore {
+            "withdraw-keys" => self.sessions.withdraw().await,
+            other => anyhow::bail!("`{other}` is not known"),
+        }
     }
 
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     Settings,
-    keys::{JwkSet, SigningKey},
+    keys::{self, JwkSet, SigningKey},
     model::User,
     store::Store,
 };
@@ -29,6 +29,8 @@ use crate::{
 const REFRESH: StdDuration = StdDuration::from_millis(250);
 /// Rows that were committed later than they are dated are still found by then.
 const OVERLAP: Duration = Duration::seconds(10);
+/// How long keys are remembered after their end.
+const KEPT: Duration = Duration::minutes(1);
 /// How often rotation and cleaning up are thought of.
 const HOUSEKEEPING: StdDuration = StdDuration::from_mins(1);
 /// Updates that a slow listener may be behind before it has to start again.
@@ -163,6 +165,22 @@ impl Sessions {
         self.refresh().await
     }
 
+    /// Makes a new key and ends all others at once, with every token that they signed: for a key that somebody else may have.
+    ///
+    /// # Errors
+    /// When the store does not answer, or tokens are signed with a secret. Done again, it ends what is left.
+    pub async fn withdraw(&self) -> anyhow::Result<()> {
+        if let Scheme::Hs256(_) = self.scheme {
+            anyhow::bail!("tokens are signed with JWT_SECRET: give all services another one");
+        }
+        self.rotate().await?;
+        // Until the new key signs, the old one has to: nobody is kept from logging in.
+        tokio::time::sleep(keys::HEAD_START_AND_MORE).await;
+        let ended = self.store.end_older_keys(clock::now()).await?;
+        tracing::warn!(keys = ended, "signing keys withdrawn");
+        Ok(self.refresh().await?)
+    }
+
     /// The public keys.
     pub(crate) fn jwks(&self) -> JwkSet {
         let now = clock::now();
@@ -220,14 +238,15 @@ impl Sessions {
                 self.rotate().await?;
             }
         }
-        self.store.remove_expired(now - Duration::minutes(1)).await
+        self.store.remove_expired(now - KEPT).await
     }
 
     /// Reads what is new in the store and passes it on.
     async fn refresh(&self) -> Result<(), Error> {
         let now = clock::now();
         let since = self.known().refreshed_at.map(|time| time - OVERLAP);
-        let keys = self.store.keys(now).await?;
+        // A key that was withdrawn has an end that nobody was told yet.
+        let keys = self.store.keys(now - KEPT).await?;
         let revoked = self.store.revocations(now, since).await?;
         self.tell(keys, revoked);
         self.known().refreshed_at = Some(now);
@@ -278,6 +297,7 @@ impl Sessions {
     fn signing_key(&self, now: DateTime<Utc>) -> Result<SigningKey, Error> {
         let known = self.known();
         let usable = known.keys.iter().filter(|key| key.signs(now));
+        let usable = usable.filter(|key| key.expires_at.is_none_or(|end| end > now));
         usable
             .max_by_key(|key| key.generation)
             .cloned()

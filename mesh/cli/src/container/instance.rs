@@ -36,6 +36,15 @@ pub struct Options {
     admin_port: u16,
 }
 
+/// What operators ask the service of this container for.
+#[derive(Args)]
+pub struct Operate {
+    /// What it is (`users operate` lists what there is).
+    chore: String,
+    #[command(flatten)]
+    options: Options,
+}
+
 /// How long an application may take to drain; its own deadline is shorter.
 const DRAIN: Duration = Duration::from_secs(25);
 
@@ -82,7 +91,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut application = if options.is_ingress() {
         None
     } else {
-        let mut command = application(options, &mesh, &address)?;
+        let mut command = application(options, &mesh, &address, &[options.command()])?;
         Some(command.spawn().context("cannot start the application")?)
     };
     let mut proxy = proxy(options, &mesh, &address)?
@@ -107,6 +116,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     end(&mut proxy)?;
     Ok(code)
+}
+
+/// Runs the service's program once more, with what it needs, for one thing that it does beside its requests.
+pub fn operate(asked: &Operate) -> Result<ExitCode> {
+    let mesh = own_mesh(&asked.options)?;
+    let address = own_address(&mesh)?.to_string();
+    let mut command = application(&asked.options, &mesh, &address, &["operate", &asked.chore])?;
+    let ended = command.status().context("cannot start the program")?;
+    Ok(if ended.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Takes the credentials into the private folder, where the mesh's files are expected to be writable.
@@ -138,14 +160,19 @@ fn own_address(mesh: &Mesh) -> Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-fn application(options: &Options, mesh: &Mesh, address: &str) -> Result<Command> {
+fn application(
+    options: &Options,
+    mesh: &Mesh,
+    address: &str,
+    arguments: &[&str],
+) -> Result<Command> {
     let instance = options.instance()?;
     let upstreams = options.private.join(&instance);
     secrets::private_folder(&upstreams)?;
     let token = mesh.secrets()?.path(&Mesh::token_name(&options.identity));
     let mut command = Command::new(&options.program);
     command
-        .arg(options.command())
+        .args(arguments)
         .env("PLAZA_INSTANCE", &instance)
         .env("HTTP_ADDR", mesh.application(&instance))
         .env("ADMIN_ADDR", format!("{address}:{}", options.admin_port))

@@ -18,6 +18,8 @@ pub enum Command {
     Prepare(prepare::Options),
     /// Runs an instance of a service and its Envoy, or the ingress.
     Run(instance::Options),
+    /// Does what operators ask the service of this container for, beside it.
+    Operate(instance::Operate),
     /// Ends with 0 if this container's Envoy is ready, and its application.
     Health(instance::Options),
 }
@@ -27,6 +29,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
     match command {
         Command::Prepare(options) => prepare::run(options),
         Command::Run(options) => instance::run(options),
+        Command::Operate(options) => instance::operate(options),
         Command::Health(options) => instance::health(options),
     }
 }

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::mesh::PASSWORD;
 
-use crate::{budget, demo, everyday, own_mesh::OwnMesh};
+use crate::{budget, demo, everyday, own_mesh::OwnMesh, rotation};
 
 /// A person with a post: (token, path of the post).
 async fn write(mesh: &OwnMesh) -> (String, String) {
@@ -86,6 +86,9 @@ async fn up_heals_whatever_was_killed_and_down_leaves_nothing() {
     mesh.kill(|program| program == "consul");
     mesh.succeeds(&["up"]);
     is_whole(&mesh, &written).await;
+
+    rotation::of_a_consul_token(&mesh).await;
+    rotation::of_the_signing_key(&mesh, &written.0).await;
 
     mesh.succeeds(&["down"]);
     assert!(mesh.processes().is_empty(), "{:?}", mesh.processes());

@@ -7,3 +7,4 @@ mod demo;
 mod everyday;
 mod lifecycle;
 mod own_mesh;
+mod rotation;

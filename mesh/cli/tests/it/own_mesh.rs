@@ -54,7 +54,8 @@ impl OwnMesh {
         checkout().join(".plaza").join(&self.name)
     }
 
-    fn file(&self) -> Value {
+    /// What its file says.
+    pub fn file(&self) -> Value {
         serde_json::from_slice(&fs::read(self.state().join("mesh.json")).unwrap()).unwrap()
     }
 

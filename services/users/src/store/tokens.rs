@@ -17,11 +17,11 @@ use super::{
 use crate::keys::SigningKey;
 
 impl Store {
-    /// The keys whose tokens may still be good.
-    pub(crate) async fn keys(&self, now: DateTime<Utc>) -> Result<Vec<SigningKey>, Error> {
+    /// The keys whose tokens were good after `since`.
+    pub(crate) async fn keys(&self, since: DateTime<Utc>) -> Result<Vec<SigningKey>, Error> {
         let alive = Condition::any()
             .add(signing_key::Column::ExpiresAt.is_null())
-            .add(signing_key::Column::ExpiresAt.gt(now));
+            .add(signing_key::Column::ExpiresAt.gt(since));
         let rows = signing_key::Entity::find()
             .filter(alive)
             .all(&self.connection)
@@ -69,6 +69,26 @@ impl Store {
             .await?;
         transaction.commit().await?;
         Ok(true)
+    }
+
+    /// Ends every key but the newest; how many that were.
+    pub(crate) async fn end_older_keys(&self, now: DateTime<Utc>) -> Result<u64, Error> {
+        let transaction = self.connection.begin().await?;
+        let newest = signing_key::Entity::find().order_by_desc(signing_key::Column::Generation);
+        let Some(newest) = newest.one(&transaction).await? else {
+            return Ok(0);
+        };
+        let alive = Condition::any()
+            .add(signing_key::Column::ExpiresAt.is_null())
+            .add(signing_key::Column::ExpiresAt.gt(now));
+        let ended = signing_key::Entity::update_many()
+            .filter(signing_key::Column::Generation.lt(newest.generation))
+            .filter(alive)
+            .col_expr(signing_key::Column::ExpiresAt, Expr::value(now))
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(ended.rows_affected)
     }
 
     /// Remembers that a token was logged out.

@@ -17,6 +17,7 @@ crate::on_each_store![
     d3_a_logout_holds_on_every_instance_and_after_a_restart,
     d2_keys_rotate_without_logging_anyone_out,
     d2_instances_that_rotate_at_once_agree,
+    a_withdrawn_key_ends_its_tokens_on_every_instance,
     s6_a_token_of_another_key_is_refused,
     d2_hs256_stays_possible,
     s6_an_expired_token_of_our_own_key_is_refused,
@@ -150,6 +151,38 @@ fn chassis_kid(token: &str) -> String {
         .as_str()
         .unwrap()
         .to_owned()
+}
+
+async fn a_withdrawn_key_ends_its_tokens_on_every_instance(backend: Backend) {
+    let (first, second) = pair(backend).await;
+    let person = person(&first).await;
+    let status = async |users: &TestService<Users>, token: &str| {
+        get(users, "/auth/validate", token).await.status
+    };
+    eventually("the key reaches the second instance", || async {
+        match status(&second, &person.token).await {
+            200 => Ok(()),
+            other => Err(other.to_string()),
+        }
+    })
+    .await;
+
+    first.service.sessions().withdraw().await.unwrap();
+
+    assert_eq!(status(&first, &person.token).await, 401);
+    eventually("the second instance has heard of it", || async {
+        match status(&second, &person.token).await {
+            401 => Ok(()),
+            other => Err(other.to_string()),
+        }
+    })
+    .await;
+    for users in [&first, &second] {
+        let token = log_in(users, &person.username).await;
+        assert_ne!(chassis_kid(&token), chassis_kid(&person.token));
+        let keys = get(users, "/.well-known/jwks.json", "").await.json;
+        assert_eq!(keys["keys"].as_array().unwrap().len(), 1, "{keys}");
+    }
 }
 
 async fn d2_instances_that_rotate_at_once_agree(backend: Backend) {
