@@ -456,8 +456,10 @@ mod tests {
 
     type Change = fn(&mut Claims);
 
+    type HeaderChange = fn(&mut Header);
+
     /// What is signed with the shared secret, under a header.
-    fn with_secret(claims: &Claims, change: fn(&mut Header)) -> String {
+    fn with_secret(claims: &Claims, change: HeaderChange) -> String {
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TYPE.to_owned());
         change(&mut header);
@@ -472,7 +474,7 @@ mod tests {
         tokens.apply(snapshot(&signer("a")));
         let good = with_secret(&claims("1"), |_| {});
         assert_eq!(tokens.verify(&good).unwrap().user_id, 7);
-        let others: [(&str, fn(&mut Header)); 6] = [
+        let others: [(&str, HeaderChange); 6] = [
             ("plain", |header| header.typ = Some("JWT".to_owned())),
             ("refresh", |header| header.typ = Some("rt+jwt".to_owned())),
             ("no kind", |header| header.typ = None),

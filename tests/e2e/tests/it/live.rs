@@ -191,7 +191,7 @@ async fn d3_sockets_end_with_the_logout_and_those_of_others_stay() {
     let path = format!("/ws/posts/{id}/comments");
     let mut ending = Vec::new();
     // The ingress spreads them over both instances.
-    for door in [&path, "/ws/topics/zoe", "/ws/reviews", "/"] {
+    for door in [path.as_str(), "/ws/topics/zoe", "/ws/reviews", "/"] {
         for _ in 0..2 {
             ending.push(open(door, &bearer(&ada)).await.unwrap());
         }
