@@ -1,8 +1,10 @@
 //! Paging (D7): `limit` and an opaque `cursor` in, `Link: <…>; rel="next"` out.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use http::{HeaderValue, header};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{Answer, Error, Request};
 
@@ -10,6 +12,44 @@ use crate::{Answer, Error, Request};
 pub const DEFAULT_LIMIT: u64 = 50;
 /// Items of a page at most; a larger `limit` means this one.
 pub const MAX_LIMIT: u64 = 200;
+
+/// Bytes of a cursor at most: several times as many as any list gives out.
+const MAX_CURSOR: usize = 1024;
+/// The times that stores are asked for: each of ours has them, and others are not the same in all.
+const TIMES: std::ops::Range<i64> = 0..253_402_300_800_000_000;
+
+/// A time as a part of a cursor: microseconds since 1970, before the year 10000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct CursorTime(DateTime<Utc>);
+
+impl CursorTime {
+    /// The time itself.
+    pub fn time(self) -> DateTime<Utc> {
+        self.0
+    }
+}
+
+impl From<DateTime<Utc>> for CursorTime {
+    fn from(time: DateTime<Utc>) -> Self {
+        Self(time)
+    }
+}
+
+impl From<CursorTime> for i64 {
+    fn from(time: CursorTime) -> Self {
+        time.0.timestamp_micros()
+    }
+}
+
+impl TryFrom<i64> for CursorTime {
+    type Error = &'static str;
+
+    fn try_from(micros: i64) -> Result<Self, Self::Error> {
+        let time = DateTime::from_timestamp_micros(micros).filter(|_| TIMES.contains(&micros));
+        time.map(Self).ok_or("no time of any list")
+    }
+}
 
 /// Which part of a list is asked for; `K` is the key of the last item of the page before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,10 +153,21 @@ fn encode<K: Serialize>(key: &K) -> Result<String, Error> {
 }
 
 fn decode<K: DeserializeOwned>(cursor: &str) -> Result<K, Error> {
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
-    bytes
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+    let bytes = Some(cursor).filter(|cursor| cursor.len() <= MAX_CURSOR);
+    let bytes = bytes.and_then(|cursor| URL_SAFE_NO_PAD.decode(cursor).ok());
+    let key = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    key.filter(|key| !has_nul(key))
+        .and_then(|key| serde_json::from_value(key).ok())
         .ok_or_else(|| Error::malformed("cursor is not one that this list gave out"))
+}
+
+/// Whether a text in it has the character that not all stores take.
+fn has_nul(key: &Value) -> bool {
+    match key {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(parts) => parts.iter().any(has_nul),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -138,7 +189,33 @@ mod tests {
         for bad in ["", "x", "bm90IGpzb24", "eyJhIjoxfQ"] {
             assert!(page(None, Some(bad)).is_err(), "{bad}");
         }
+        let long = encode(&"x".repeat(MAX_CURSOR)).unwrap();
+        assert!(Page::<String>::parse(None, Some(&long)).is_err());
         let cursor = encode(&17_i64).unwrap();
         assert_eq!(page(None, Some(&cursor)).unwrap().after, Some(17));
+    }
+
+    #[test]
+    fn a_cursor_holds_nothing_that_a_store_does_not_take() {
+        let texts =
+            |cursor: &str| Page::<String>::parse(None, Some(&URL_SAFE_NO_PAD.encode(cursor)));
+        assert_eq!(texts(r#""\u0001 x""#).unwrap().after.unwrap(), "\u{1} x");
+        for bad in [r#""\u0000""#, r#""a\u0000b""#, "\"\0\"", r#""\ud800""#] {
+            assert!(texts(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_holds_no_time_that_a_store_does_not_know() {
+        let times = |micros: i64| {
+            let cursor = encode(&(micros, 1)).unwrap();
+            Page::<(CursorTime, i64)>::parse(None, Some(&cursor))
+        };
+        let now = crate::clock::now();
+        let page = times(now.timestamp_micros()).unwrap();
+        assert_eq!(page.after.unwrap().0.time(), now);
+        for bad in [i64::MIN, -1, 253_402_300_800_000_000, i64::MAX] {
+            assert!(times(bad).is_err(), "{bad}");
+        }
     }
 }

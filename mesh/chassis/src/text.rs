@@ -1,6 +1,6 @@
 //! Text from outside, checked where it comes in.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::{
@@ -49,6 +49,15 @@ impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
 impl<const MAX: usize> Default for Text<0, MAX> {
     fn default() -> Self {
         Self(String::new())
+    }
+}
+
+/// In an address: what is none names nothing.
+impl<const MIN: usize, const MAX: usize> FromStr for Text<MIN, MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::new(text)
     }
 }
 

@@ -4,6 +4,7 @@
 mod agent;
 pub mod browser;
 mod client;
+pub mod cursors;
 pub mod mesh;
 pub mod process;
 mod prometheus;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Answer, Auth, Code, Error, Page, Request, Route, clock};
+use chassis::{Answer, Auth, Code, Error, Page, Request, Route, Text, clock};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -184,16 +184,15 @@ async fn list(notifications: Arc<Notifications>, request: Request) -> Answered<V
     let page: Page<Key> = request.page()?;
     let user_id = request.caller()?.user_id;
     let rows = notifications.store.list(user_id, &page).await?;
-    let key =
-        |row: &model::Notification| (row.created_at.timestamp_micros(), row.content.id.clone());
+    let key = |row: &model::Notification| (row.created_at.into(), row.content.id.clone());
     page.answer(&request, rows, key, FateResponse::from)
 }
 
 /// D13
 async fn by_id(notifications: Arc<Notifications>, request: Request) -> Answered<FateResponse> {
-    let id: String = request.param("id")?;
+    let id: Text<1, 64> = request.param("id")?;
     let user_id = request.caller()?.user_id;
-    let found = notifications.store.find(&id).await?;
+    let found = notifications.store.find(id.as_str()).await?;
     // Whose it is not does not learn that it exists.
     let own = found.filter(|found| found.content.user_id == user_id);
     let own = own.ok_or_else(|| Error::not_found("There is no such notification of yours"))?;

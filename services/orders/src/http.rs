@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Answer, Auth, Code, Error, Money, Page, Request, Route, clock};
+use chassis::{Answer, Auth, Code, Error, Money, Page, Request, Route, Text, clock};
 use proto::products::GetRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -117,14 +117,14 @@ async fn list(orders: Arc<Orders>, request: Request) -> Answered<Vec<OrderRespon
     page.answer(
         &request,
         rows,
-        |order| (order.ordered_at.timestamp_micros(), order.id.clone()),
+        |order| (order.ordered_at.into(), order.id.clone()),
         OrderResponse::from,
     )
 }
 
 async fn get(orders: Arc<Orders>, request: Request) -> Answered<OrderResponse> {
-    let id: String = request.param("id")?;
-    let order = orders.store.find(&id).await?;
+    let id: Text<1, 64> = request.param("id")?;
+    let order = orders.store.find(id.as_str()).await?;
     // Whether somebody else's order exists is nobody's business.
     let own = order.filter(|order| Some(order.user_id) == request.identity().map(|me| me.user_id));
     let own = own.ok_or_else(|| Error::not_found("Order not found"))?;

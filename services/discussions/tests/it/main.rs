@@ -5,6 +5,7 @@
 mod authors;
 mod bad_input;
 mod comments;
+mod cursors;
 mod events;
 mod figures;
 mod grpc;

@@ -5,6 +5,7 @@
 mod bad_input;
 mod buying;
 mod crashes;
+mod cursors;
 mod events;
 mod figures;
 mod helpers;

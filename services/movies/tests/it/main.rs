@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cache;
+mod cursors;
 mod events;
 mod figures;
 mod helpers;

@@ -6,7 +6,7 @@ mod migration;
 
 use std::time::Duration;
 
-use chassis::{Context, Error, Operations, Page, clock, sql};
+use chassis::{Context, CursorTime, Error, Operations, Page, clock, sql};
 use chrono::{DateTime, TimeDelta, Utc};
 use messaging::{Broker, Outbox};
 use sea_orm::{
@@ -27,8 +27,8 @@ const WINDOW: TimeDelta = TimeDelta::minutes(1);
 /// How often old notifications are forgotten.
 const PRUNING: Duration = Duration::from_hours(1);
 
-/// Where a page of notifications ends: the time in microseconds, then the id.
-pub(crate) type Key = (i64, String);
+/// Where a page of notifications ends: the time, then the id.
+pub(crate) type Key = (CursorTime, String);
 
 /// The relational store.
 #[derive(Debug, Clone)]
@@ -141,8 +141,8 @@ impl Store {
             .order_by_desc(notification::Column::CreatedAt)
             .order_by_desc(notification::Column::Id)
             .limit(page.fetch());
-        if let Some((micros, id)) = &page.after {
-            let time = DateTime::from_timestamp_micros(*micros).unwrap_or_default();
+        if let Some((time, id)) = &page.after {
+            let time = time.time();
             let same_time = Condition::all()
                 .add(notification::Column::CreatedAt.eq(time))
                 .add(notification::Column::Id.lt(id.as_str()));

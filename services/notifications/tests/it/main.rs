@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod crashes;
+mod cursors;
 mod delivery;
 mod events;
 mod helpers;

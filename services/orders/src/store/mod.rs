@@ -3,8 +3,7 @@
 mod entity;
 mod migration;
 
-use chassis::{Context, Error, Money, Page, sql};
-use chrono::{DateTime, Utc};
+use chassis::{Context, CursorTime, Error, Money, Page, sql};
 use messaging::{Broker, Outbox, events::OrderPlaced};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseConnection, DbErr,
@@ -14,8 +13,8 @@ use sea_orm::{
 
 use crate::model::{Order, Thing};
 
-/// Place of an order in a list: when it was made, in microseconds, and its id.
-pub(crate) type OrderKey = (i64, String);
+/// Place of an order in a list: when it was made, and its id.
+pub(crate) type OrderKey = (CursorTime, String);
 
 /// The relational store.
 #[derive(Debug, Clone)]
@@ -100,8 +99,8 @@ impl Store {
         page: &Page<OrderKey>,
     ) -> Result<Vec<Order>, Error> {
         let mut query = entity::Entity::find().filter(entity::Column::UserId.eq(user_id));
-        if let Some((micros, id)) = &page.after {
-            let at = DateTime::<Utc>::from_timestamp_micros(*micros).unwrap_or_default();
+        if let Some((at, id)) = &page.after {
+            let at = at.time();
             let same = entity::Column::OrderedAt.eq(at);
             let after = Condition::any()
                 .add(entity::Column::OrderedAt.lt(at))

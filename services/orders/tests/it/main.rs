@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::{Reply, TestService, stores, stores::Sql};
 
+mod cursors;
 mod orders_of_the_shop;
 mod purchases;
 

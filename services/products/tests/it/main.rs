@@ -10,6 +10,7 @@ use testkit::{Reply, TestService, send, stores::Sql};
 mod announced;
 mod bad_input;
 mod catalogue;
+mod cursors;
 mod objectives;
 
 type Service = TestService<Products>;

@@ -88,7 +88,7 @@ pub(super) async fn followers(users: Arc<Users>, request: Request) -> Answered<F
 }
 
 fn key(person: &Person) -> FollowKey {
-    (person.since.timestamp_micros(), person.id)
+    (person.since.into(), person.id)
 }
 
 fn shown(people: Vec<Person>) -> Vec<PersonResponse> {

@@ -1,6 +1,6 @@
 //! Who follows whom.
 
-use chassis::{Error, Page, clock};
+use chassis::{CursorTime, Error, Page, clock};
 use chrono::{DateTime, Utc};
 use messaging::events::{UserFollowed, UserUnfollowed};
 use sea_orm::{
@@ -39,8 +39,8 @@ pub(crate) struct Counts {
     pub(crate) followees: u64,
 }
 
-/// Where a page of follows ends: the time in microseconds, then the id of the person.
-pub(crate) type FollowKey = (i64, i64);
+/// Where a page of follows ends: the time, then the id of the person.
+pub(crate) type FollowKey = (CursorTime, i64);
 
 impl Store {
     /// Follows; `false` when it was so already.
@@ -126,8 +126,8 @@ impl Store {
             .order_by_desc(follow::Column::CreatedAt)
             .order_by_desc(other)
             .limit(page.fetch());
-        if let Some((micros, person)) = page.after {
-            let since = DateTime::from_timestamp_micros(micros).unwrap_or_default();
+        if let Some((since, person)) = page.after {
+            let since = since.time();
             let same_time = Condition::all()
                 .add(follow::Column::CreatedAt.eq(since))
                 .add(other.lt(person));

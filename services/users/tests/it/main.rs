@@ -4,6 +4,7 @@
 
 mod accounts;
 mod bad_input;
+mod cursors;
 mod environment;
 mod events;
 mod floods;
