@@ -110,7 +110,7 @@ impl Operations {
     /// Kept in the relational store; its migrator has [`Migration`], [`LocationMigration`] and
     /// [`NumberMigration`].
     #[cfg(feature = "sql")]
-    pub fn in_sql(connection: &sea_orm::DatabaseConnection, context: &crate::Context) -> Self {
+    pub fn in_sql(connection: &crate::sql::Database, context: &crate::Context) -> Self {
         let store = sql::Rows(connection.clone());
         context.spawn(store.clone().prune());
         Self(Arc::new(store))

@@ -1,23 +1,29 @@
 //! The relational store: SeaORM over SQLite or Postgres, by the URL alone.
 
+mod database;
 mod failure;
+mod migrate;
 
-use std::time::Duration;
+use std::{future::Future, pin::Pin, time::Duration};
 
 use anyhow::Context as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait as _, sqlx,
+    ConnectOptions, DatabaseConnection, DbBackend,
+    sqlx::{self, Connection as _, Executor as _, SqliteConnection},
 };
 use sea_orm_migration::MigratorTrait;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{Context, stores};
 
+pub use database::Database;
+
 /// A statement that takes longer is ended by Postgres itself.
 const STATEMENT_TIMEOUT: &str = "5000";
-/// How often it is told how full the pool is.
+/// Connections that read a SQLite file beside its writer.
+const SQLITE_READERS: u32 = 4;
+/// How often it is told how full the pools are.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 /// A Postgres server given in parts, as S2 deployments do (S2-44 to S2-47).
@@ -72,7 +78,7 @@ pub async fn connect<M: MigratorTrait>(
     context: &Context,
     url: Option<&str>,
     default_file: &str,
-) -> anyhow::Result<DatabaseConnection> {
+) -> anyhow::Result<Database> {
     context
         .patiently("relational store", || open::<M>(context, url, default_file))
         .await
@@ -82,7 +88,7 @@ async fn open<M: MigratorTrait>(
     context: &Context,
     url: Option<&str>,
     default_file: &str,
-) -> anyhow::Result<DatabaseConnection> {
+) -> anyhow::Result<Database> {
     let url = match url {
         Some(url) => context.dns.resolve_url(url).await?,
         None => format!(
@@ -92,14 +98,35 @@ async fn open<M: MigratorTrait>(
     };
     known(&url)?;
     let patience = Duration::from_millis(context.settings.sql_timeout_millis);
-    let mut connection = Database::connect(options(&url, patience)).await?;
-    M::up(&connection, None)
+    let database = dial(&url, patience).await?;
+    migrate::up::<M>(&database)
         .await
         .context("cannot migrate it")?;
+    context.spawn(watch_pools(database.clone()));
+    Ok(database)
+}
+
+/// Opens the connections; the schema is as it was.
+async fn dial(url: &str, patience: Duration) -> anyhow::Result<Database> {
+    if !url.starts_with("sqlite:") {
+        let connection = connected(postgres(url, patience)).await?;
+        return Ok(Database::new(connection.clone(), connection));
+    }
+    // The writer first: it makes the file.
+    let writes = connected(sqlite_writer(url, patience)).await?;
+    // What is in memory is seen by its connection alone.
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Ok(Database::new(writes.clone(), writes));
+    }
+    let reads = connected(sqlite_readers(url, patience)).await?;
+    Ok(Database::new(reads, writes))
+}
+
+async fn connected(options: ConnectOptions) -> anyhow::Result<DatabaseConnection> {
+    let mut connection = sea_orm::Database::connect(options).await?;
     connection.set_metric_callback(|done| {
         stores::operation("sql", verb(&done.statement.sql), done.elapsed);
     });
-    context.spawn(watch_pool(connection.clone()));
     Ok(connection)
 }
 
@@ -119,27 +146,65 @@ fn options(url: &str, patience: Duration) -> ConnectOptions {
         .acquire_timeout(patience)
         .connect_timeout(patience)
         .sqlx_logging(false);
-    if url.starts_with("sqlite:") {
-        // SQLite has one writer; one connection queues in order instead of failing with "busy".
-        options
-            .max_connections(1)
-            .min_connections(1)
-            .map_sqlx_sqlite_opts(|sqlite| {
-                use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-                // An acknowledged write survives a power cut, as it does in Postgres.
-                sqlite
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full)
-                    .foreign_keys(true)
-            });
-    } else {
-        options
-            .max_connections(16)
-            .map_sqlx_postgres_opts(|postgres| {
-                postgres.options([("statement_timeout", STATEMENT_TIMEOUT)])
-            });
-    }
     options
+}
+
+fn postgres(url: &str, patience: Duration) -> ConnectOptions {
+    let mut options = options(url, patience);
+    options
+        .max_connections(16)
+        .map_sqlx_postgres_opts(|postgres| {
+            postgres.options([("statement_timeout", STATEMENT_TIMEOUT)])
+        });
+    options
+}
+
+/// SQLite has one writer; one connection queues in order instead of failing with "busy".
+fn sqlite_writer(url: &str, patience: Duration) -> ConnectOptions {
+    let mut options = sqlite(url, patience, "OFF");
+    options.max_connections(1).min_connections(1);
+    options.map_sqlx_sqlite_pool_opts(|pool| {
+        pool.after_release(|connection, _| is_at_rest(connection))
+    });
+    options
+}
+
+/// Readers wait for nobody, and what they do cannot write.
+fn sqlite_readers(url: &str, patience: Duration) -> ConnectOptions {
+    let mut options = sqlite(url, patience, "ON");
+    options.max_connections(SQLITE_READERS).min_connections(1);
+    options
+}
+
+fn sqlite(url: &str, patience: Duration, query_only: &'static str) -> ConnectOptions {
+    use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+    let mut options = options(url, patience);
+    options.map_sqlx_sqlite_opts(move |sqlite| {
+        // An acknowledged write survives a power cut, as it does in Postgres. The writer of
+        // another process is waited for.
+        sqlite
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(patience)
+            .foreign_keys(true)
+            .pragma("query_only", query_only)
+    });
+    options
+}
+
+/// Whether a connection is in no transaction, by SQLite's word and by the driver's.
+///
+/// When SQLite itself gives a transaction up (a full disk), the driver's rollback fails and it
+/// goes on counting a transaction: later ones would be parts of one that nobody commits. And one
+/// whose rollback went unnoticed would go on under whoever comes next. Neither serves again.
+fn is_at_rest(
+    connection: &mut SqliteConnection,
+) -> Pin<Box<dyn Future<Output = Result<bool, sqlx::Error>> + Send + '_>> {
+    Box::pin(async move {
+        // It comes after the rollback that a dropped transaction has left, and touches no file.
+        let begins = connection.execute("BEGIN; COMMIT").await.is_ok();
+        Ok(begins && !connection.is_in_transaction())
+    })
 }
 
 /// What a statement does, in a word of a handful.
@@ -151,38 +216,28 @@ fn verb(statement: &str) -> &'static str {
         .unwrap_or("other")
 }
 
-/// Tells how full the pool is. Endless.
-async fn watch_pool(connection: DatabaseConnection) {
-    match connection.get_database_backend() {
-        DbBackend::Postgres => watch(connection.get_postgres_connection_pool()).await,
-        DbBackend::Sqlite => watch(connection.get_sqlite_connection_pool()).await,
+/// Tells how full the pools are. Endless.
+async fn watch_pools(database: Database) {
+    let [reads, writes] = database.connections();
+    match writes.get_database_backend() {
+        DbBackend::Postgres => watch("sql", writes.get_postgres_connection_pool()).await,
+        DbBackend::Sqlite => {
+            let writer = watch("sql", writes.get_sqlite_connection_pool());
+            let readers = watch("sql-reads", reads.get_sqlite_connection_pool());
+            tokio::join!(writer, readers);
+        }
         _ => {}
     }
 }
 
-async fn watch<D: sqlx::Database>(pool: &sqlx::Pool<D>) {
-    let told = stores::Pool::new("sql", pool.options().get_max_connections());
+async fn watch<D: sqlx::Database>(store: &'static str, pool: &sqlx::Pool<D>) {
+    let told = stores::Pool::new(store, pool.options().get_max_connections());
     loop {
         let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
         told.connections.set(pool.size());
         told.in_use.set(pool.size().saturating_sub(idle));
         tokio::time::sleep(WATCH_EVERY).await;
     }
-}
-
-/// Begins a transaction that will write.
-///
-/// On SQLite it is the writer from the start. One that reads first, if only the tables of a
-/// full-text index, fails when another process has written meanwhile; this one waits its turn.
-///
-/// # Errors
-/// When the store fails.
-pub async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    connection.begin_with_options(options).await
 }
 
 #[cfg(test)]

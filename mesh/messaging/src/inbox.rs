@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chassis::clock;
+use chassis::{clock, sql::Database};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait as _, QueryFilter as _, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _,
+    QueryFilter as _, sea_query::OnConflict,
 };
 use sea_orm_migration::{
     prelude::*,
@@ -98,7 +98,7 @@ pub async fn once(
 }
 
 /// Forgets what was handled long ago. Endless; for [`chassis::Context::spawn`].
-pub async fn prune(connection: DatabaseConnection) {
+pub async fn prune(connection: Database) {
     loop {
         let past = row::Column::HandledAt.lt(clock::now() - KEPT);
         let pruned = row::Entity::delete_many()

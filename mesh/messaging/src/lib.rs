@@ -12,10 +12,10 @@
 //! ```
 //! # extern crate mesh_messaging as messaging;
 //! use messaging::{Broker, Consumer, Failure, Outbox, Received, events::UserFollowed, inbox};
-//! use sea_orm::{DatabaseConnection, TransactionTrait as _};
+//! use chassis::sql::Database;
 //!
 //! /// One side: the change and its event are committed together.
-//! async fn follow(store: &DatabaseConnection, outbox: &Outbox) -> Result<(), chassis::Error> {
+//! async fn follow(store: &Database, outbox: &Outbox) -> Result<(), chassis::Error> {
 //!     let transaction = store.begin().await?;
 //!     // … the change …
 //!     let event = UserFollowed { follower_id: 1, followee_id: 2, version: None };
@@ -24,7 +24,7 @@
 //! }
 //!
 //! /// The other side: the effect and the note that it happened are committed together.
-//! async fn effect(store: DatabaseConnection, event: Received<UserFollowed>) -> Result<(), Failure> {
+//! async fn effect(store: Database, event: Received<UserFollowed>) -> Result<(), Failure> {
 //!     let transaction = store.begin().await?;
 //!     if inbox::once(&transaction, "follows", &event.id).await? {
 //!         // … the effect …
@@ -33,7 +33,7 @@
 //! }
 //!
 //! /// Both begin when their service is built; migrators list `outbox::Migration`, `inbox::Migration`.
-//! async fn build(broker: &Broker, store: &DatabaseConnection, context: &chassis::Context) -> Outbox {
+//! async fn build(broker: &Broker, store: &Database, context: &chassis::Context) -> Outbox {
 //!     let own = store.clone();
 //!     let consumer = Consumer::new("follows").on(move |event| effect(own.clone(), event));
 //!     consumer.start(broker, context).await;

@@ -15,8 +15,7 @@ use std::sync::Arc;
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait as _,
-    Statement,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait as _, Statement,
 };
 use sea_orm_migration::{
     prelude::*,
@@ -95,7 +94,7 @@ impl Outbox {
     /// Opens the outbox in `connection` and starts the relay that empties it.
     pub fn start(
         broker: &Broker,
-        connection: &DatabaseConnection,
+        connection: &chassis::sql::Database,
         context: &chassis::Context,
     ) -> Self {
         let outbox = Self::unattended(broker.service());

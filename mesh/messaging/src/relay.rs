@@ -9,11 +9,11 @@
 
 use std::time::Duration;
 
-use chassis::clock;
+use chassis::{clock, sql::Database};
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait as _,
-    FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _,
+    ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, FromQueryResult,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -40,7 +40,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Relay {
     broker: Broker,
-    connection: DatabaseConnection,
+    connection: Database,
     outbox: Outbox,
 }
 
@@ -59,7 +59,7 @@ impl Backlog {
 }
 
 impl Relay {
-    pub(crate) fn new(broker: &Broker, connection: &DatabaseConnection, outbox: &Outbox) -> Self {
+    pub(crate) fn new(broker: &Broker, connection: &Database, outbox: &Outbox) -> Self {
         Self {
             broker: broker.clone(),
             connection: connection.clone(),
@@ -147,7 +147,7 @@ impl Relay {
         // First the broker: no transaction is held open for one that is away.
         self.broker.publisher().ready(&self.broker).await?;
         if self.connection.get_database_backend() != DbBackend::Postgres {
-            // One connection is all that SQLite has, so nothing is held while the broker is waited for.
+            // SQLite has one writer, so nothing is held while the broker is waited for.
             return self.publish_oldest(&self.connection).await;
         }
         let transaction = self.connection.begin().await?;

@@ -5,6 +5,8 @@ mod agent;
 pub mod browser;
 mod client;
 pub mod cursors;
+pub mod disk;
+pub mod ledger;
 pub mod mesh;
 pub mod process;
 mod prometheus;

@@ -101,18 +101,26 @@ impl<S: Service> TestService<S> {
     }
 
     async fn wait_until_ready(&self) {
-        let client = Client::new();
         eventually("readiness", || async {
             let ended = self.running.as_ref().is_some_and(JoinHandle::is_finished);
             assert!(!ended, "the service ended at once");
-            let asked = client.get(format!("http://{}/readyz", self.admin));
-            match asked.timeout(Duration::from_secs(20)).send().await {
-                Ok(answer) if answer.status().is_success() => Ok(()),
-                Ok(answer) => Err(answer.text().await.unwrap_or_default()),
-                Err(error) => Err(error.to_string()),
-            }
+            self.readiness().await
         })
         .await;
+    }
+
+    /// What `/readyz` says: nothing, or why it is not.
+    ///
+    /// # Errors
+    /// When it is not ready.
+    pub async fn readiness(&self) -> Result<(), String> {
+        // Not by the client of the application, which may know a socket alone.
+        let asked = Client::new().get(format!("http://{}/readyz", self.admin));
+        match asked.timeout(Duration::from_secs(20)).send().await {
+            Ok(answer) if answer.status().is_success() => Ok(()),
+            Ok(answer) => Err(answer.text().await.unwrap_or_default()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// The data folder, for a second instance over the same data.

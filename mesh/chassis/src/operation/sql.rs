@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, Condition, DatabaseConnection, DbErr, EntityTrait as _, QueryFilter as _,
+    ColumnTrait as _, Condition, DbErr, EntityTrait as _, QueryFilter as _,
     sea_query::OnConflict,
 };
 use sea_orm_migration::{
@@ -17,7 +17,7 @@ use sea_orm_migration::{
 use uuid::Uuid;
 
 use super::{ABANDONED, Begun, Earlier, Failed, KEPT, Kept, PRUNING, Store};
-use crate::{Error, clock};
+use crate::{Error, clock, sql::Database};
 
 mod row {
     use chrono::{DateTime, Utc};
@@ -146,7 +146,7 @@ impl MigrationTrait for NumberMigration {
 
 /// The table of a service.
 #[derive(Debug, Clone)]
-pub(super) struct Rows(pub(super) DatabaseConnection);
+pub(super) struct Rows(pub(super) Database);
 
 #[async_trait]
 impl Store for Rows {

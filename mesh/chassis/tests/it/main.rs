@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bounds;
+#[cfg(feature = "sql")]
+mod database;
 mod docs;
 #[cfg(feature = "documents")]
 mod documents;
@@ -13,5 +15,9 @@ mod operations;
 #[cfg(feature = "redis")]
 mod redis;
 mod requests;
+#[cfg(feature = "sql")]
+mod schemas;
+#[cfg(feature = "sql")]
+mod shelf;
 mod shutdown;
 mod workers;

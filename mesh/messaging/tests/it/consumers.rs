@@ -6,7 +6,6 @@ use std::sync::{
 };
 
 use mesh_messaging::{Consumer, Failure, dead_letters, inbox};
-use sea_orm::TransactionTrait as _;
 use tokio::sync::mpsc;
 
 use crate::helpers::{CONSUMER, Counted, Place, Process, QUEUE};

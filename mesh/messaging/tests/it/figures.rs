@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use mesh_messaging::{Consumer, Outbox};
-use sea_orm::TransactionTrait as _;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::helpers::{CONSUMER, Counted, Place, Process, QUEUE};

@@ -6,9 +6,7 @@ use chassis::{Context, Tokens, sql};
 use clap::Parser;
 use discovery::Dns;
 use mesh_messaging::{Broker, Consumer, Event, Failure, Outbox, Received, Settings, inbox, outbox};
-use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, Statement, TransactionTrait as _, TryGetable,
-};
+use sea_orm::{ConnectionTrait as _, Statement, TryGetable};
 use sea_orm_migration::{MigratorTrait, prelude::*, schema::*};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -159,7 +157,7 @@ pub(crate) struct Process {
 pub(crate) struct Service {
     pub(crate) broker: Broker,
     pub(crate) context: Context,
-    pub(crate) connection: DatabaseConnection,
+    pub(crate) connection: sql::Database,
 }
 
 impl Process {
@@ -348,13 +346,13 @@ impl Service {
     }
 }
 
-pub(crate) async fn change(connection: &DatabaseConnection, outbox: &Outbox, event: &Counted) {
+pub(crate) async fn change(connection: &sql::Database, outbox: &Outbox, event: &Counted) {
     try_change(connection, outbox, event).await.unwrap();
 }
 
 /// Makes a change and tells of it, both or neither.
 pub(crate) async fn try_change(
-    connection: &DatabaseConnection,
+    connection: &sql::Database,
     outbox: &Outbox,
     event: &Counted,
 ) -> Result<(), chassis::Error> {
@@ -365,7 +363,7 @@ pub(crate) async fn try_change(
 }
 
 pub(crate) async fn effect(
-    connection: DatabaseConnection,
+    connection: sql::Database,
     event: Received<Counted>,
 ) -> Result<(), Failure> {
     let transaction = connection.begin().await?;

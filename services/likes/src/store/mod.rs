@@ -14,8 +14,8 @@ use std::time::Duration;
 use chassis::{Context, Error, clock, sql};
 use messaging::{Broker, Outbox};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait as _, QueryFilter as _, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _,
+    QueryFilter as _, sea_query::OnConflict,
 };
 
 use crate::model::Post;
@@ -31,7 +31,7 @@ const FORGETTING: Duration = Duration::from_hours(1);
 /// The relational store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    connection: DatabaseConnection,
+    connection: sql::Database,
     outbox: Outbox,
 }
 
@@ -54,8 +54,7 @@ impl Store {
 
     /// Ends all connections.
     pub(crate) async fn close(&self) {
-        // On the way out there is nobody left to tell.
-        let _ = self.connection.close_by_ref().await;
+        self.connection.close().await;
     }
 
     /// Endless: forgets what nobody can ask for any more.

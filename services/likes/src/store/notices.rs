@@ -9,7 +9,7 @@ use messaging::events::LikesNoticed;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, TransactionTrait as _,
+    QuerySelect as _,
     sea_query::{Expr, OnConflict},
 };
 

@@ -10,7 +10,6 @@ use chassis::{redis::Redis, sql};
 use likes::Likes;
 use messaging::{Broker, Consumer, Event, Outbox, declared};
 use reqwest::Method;
-use sea_orm::TransactionTrait as _;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use serde_json::Value;
 use testkit::{PATIENCE, Reply, TestService, redis::RedisServer, stores};

@@ -6,6 +6,7 @@ mod bad_input;
 mod cursors;
 mod figures;
 mod helpers;
+mod kept;
 mod likes;
 mod lists;
 mod notices;

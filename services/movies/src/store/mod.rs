@@ -12,7 +12,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use chassis::{Context, Error, Operations, sql};
 use messaging::{Broker, Outbox};
-use sea_orm::{DatabaseConnection, EntityTrait as _, SqlErr};
+use sea_orm::{EntityTrait as _, SqlErr};
 
 use crate::latest::Latest;
 use entity::catalogue;
@@ -22,7 +22,7 @@ pub(crate) use version::Version;
 /// The relational store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    connection: DatabaseConnection,
+    connection: sql::Database,
     outbox: Outbox,
     id: Arc<str>,
     catalogue: Arc<Latest<version::Catalogue>>,
@@ -64,8 +64,7 @@ impl Store {
 
     /// Ends all connections.
     pub(crate) async fn close(&self) {
-        // On the way out there is nobody left to tell.
-        let _ = self.connection.close_by_ref().await;
+        self.connection.close().await;
     }
 }
 

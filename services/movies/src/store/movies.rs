@@ -1,10 +1,10 @@
 //! Movies: read, written, listed, searched.
 
-use chassis::{Error, Page, Text, clock, sql};
+use chassis::{Error, Page, Text, clock};
 use sea_orm::{
     ActiveModelTrait as _,
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, Select,
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, Select,
     sea_query::Expr,
 };
 use uuid::Uuid;
@@ -42,7 +42,7 @@ impl Store {
             reviews_version: Set(version::new()),
             operation: Set(Some(operation.clone())),
         };
-        let transaction = sql::begin(&self.connection).await?;
+        let transaction = self.connection.begin().await?;
         let row = match row.insert(&transaction).await {
             Ok(row) => row,
             Err(error) if is_taken(&error) => {
@@ -97,7 +97,7 @@ impl Store {
                 update = update.col_expr(column, Expr::value(value));
             }
         }
-        let transaction = sql::begin(&self.connection).await?;
+        let transaction = self.connection.begin().await?;
         let updated = update.exec(&transaction).await?.rows_affected;
         version::changed(&transaction).await?;
         transaction.commit().await?;
@@ -106,7 +106,7 @@ impl Store {
 
     /// Removes a movie with its reviews; `false` when it is not there any more.
     pub(crate) async fn remove_movie(&self, id: i64) -> Result<bool, Error> {
-        let transaction = sql::begin(&self.connection).await?;
+        let transaction = self.connection.begin().await?;
         let removed = movie::Entity::delete_by_id(id).exec(&transaction).await?;
         version::changed(&transaction).await?;
         transaction.commit().await?;

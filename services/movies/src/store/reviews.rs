@@ -4,7 +4,7 @@
 //! wait for each other on Postgres (on SQLite there is one writer anyway), so that number and
 //! sum are those of the rows, whatever happens at the same time.
 
-use chassis::{Error, Identity, Page, clock, sql};
+use chassis::{Error, Identity, Page, clock};
 use messaging::events::MovieReviewed;
 use sea_orm::{
     ActiveModelTrait as _,
@@ -42,7 +42,7 @@ impl Store {
         draft: ReviewDraft,
     ) -> Result<Inserted, Error> {
         let rating = draft.rating.hundredths();
-        let transaction = sql::begin(&self.connection).await?;
+        let transaction = self.connection.begin().await?;
         if !count(&transaction, movie_id, 1, i64::from(rating)).await? {
             return Ok(Inserted::NoMovie);
         }
@@ -86,7 +86,7 @@ impl Store {
         draft: ReviewDraft,
     ) -> Result<bool, Error> {
         use review::Column;
-        let transaction = sql::begin(&self.connection).await?;
+        let transaction = self.connection.begin().await?;
         if !count(&transaction, review.movie_id, 0, 0).await? {
             return Ok(false);
         }
@@ -117,7 +117,7 @@ impl Store {
 
     /// Removes a review; `false` when it is not there any more.
     pub(crate) async fn remove_review(&self, review: &Review) -> Result<bool, Error> {
-        let transaction = sql::begin(&self.connection).await?;
+        let transaction = self.connection.begin().await?;
         if !count(&transaction, review.movie_id, 0, 0).await? {
             return Ok(false);
         }

@@ -8,6 +8,7 @@ mod cursors;
 mod events;
 mod figures;
 mod helpers;
+mod kept;
 mod lists;
 mod movies;
 mod repeats;

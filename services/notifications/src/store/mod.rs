@@ -10,9 +10,8 @@ use chassis::{Context, CursorTime, Error, Operations, Page, clock, sql};
 use chrono::{DateTime, TimeDelta, Utc};
 use messaging::{Broker, Outbox};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, DatabaseConnection, DatabaseTransaction,
-    EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _,
-    sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, sea_query::OnConflict,
 };
 
 use crate::{
@@ -33,7 +32,7 @@ pub(crate) type Key = (CursorTime, String);
 /// The relational store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    connection: DatabaseConnection,
+    connection: sql::Database,
     outbox: Outbox,
     pub(crate) operations: Operations,
 }
@@ -61,8 +60,7 @@ impl Store {
 
     /// Ends all connections.
     pub(crate) async fn close(&self) {
-        // On the way out there is nobody left to tell.
-        let _ = self.connection.close_by_ref().await;
+        self.connection.close().await;
     }
 
     /// Keeps what a person asked for, and has it sent. Asked again under the same id, it is there

@@ -8,6 +8,7 @@ mod cursors;
 mod delivery;
 mod events;
 mod helpers;
+mod kept;
 mod people;
 mod send;
 mod smtp;

@@ -6,9 +6,8 @@ mod migration;
 use chassis::{Context, CursorTime, Error, Money, Page, sql};
 use messaging::{Broker, Outbox, events::OrderPlaced};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseConnection, DbErr,
-    EntityTrait as _, ExprTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    TransactionTrait as _, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _,
+    ExprTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, sea_query::OnConflict,
 };
 
 use crate::model::{Order, Thing};
@@ -19,7 +18,7 @@ pub(crate) type OrderKey = (CursorTime, String);
 /// The relational store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    connection: DatabaseConnection,
+    connection: sql::Database,
     outbox: Outbox,
 }
 
@@ -36,7 +35,7 @@ impl Store {
     }
 
     /// The connection, for what else is kept there.
-    pub(crate) fn connection(&self) -> &DatabaseConnection {
+    pub(crate) fn connection(&self) -> &sql::Database {
         &self.connection
     }
 
@@ -47,8 +46,7 @@ impl Store {
 
     /// Ends all connections.
     pub(crate) async fn close(&self) {
-        // On the way out there is nobody left to tell.
-        let _ = self.connection.close_by_ref().await;
+        self.connection.close().await;
     }
 
     /// Keeps an order of the shop and tells of it; of one id, once. The order that is kept.

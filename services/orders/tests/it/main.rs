@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use testkit::{Reply, TestService, stores, stores::Sql};
 
 mod cursors;
+mod kept;
 mod orders_of_the_shop;
 mod purchases;
 

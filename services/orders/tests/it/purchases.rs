@@ -7,7 +7,6 @@ use messaging::{
     events::{ItemBought, OrderPlaced},
 };
 use orders::Orders;
-use sea_orm::{DatabaseConnection, TransactionTrait as _};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait::async_trait};
 use serde_json::{Value, json};
 use testkit::{PATIENCE, TestService, eventually, stores::Sql};
@@ -38,7 +37,7 @@ fn broker(name: &'static str, orders: &TestService<Orders>, amqp: &str) -> Broke
     Broker::new(name, &settings, &orders.context).unwrap()
 }
 
-async fn tell(connection: &DatabaseConnection, outbox: &Outbox, event: &ItemBought) {
+async fn tell(connection: &chassis::sql::Database, outbox: &Outbox, event: &ItemBought) {
     let transaction = connection.begin().await.unwrap();
     outbox.insert(&transaction, event).await.unwrap();
     outbox.commit(transaction).await.unwrap();

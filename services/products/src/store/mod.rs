@@ -7,8 +7,8 @@ use chassis::{Context, Error, Money, Page, clock, sql};
 use sea_orm::{
     ActiveModelTrait as _,
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait as _, DatabaseConnection, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, SqlErr,
+    ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    SqlErr,
 };
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use crate::model::{Draft, Product};
 /// The relational store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    connection: DatabaseConnection,
+    connection: sql::Database,
 }
 
 impl Store {
@@ -28,7 +28,7 @@ impl Store {
     }
 
     /// The connection, for what else is kept there.
-    pub(crate) fn connection(&self) -> &DatabaseConnection {
+    pub(crate) fn connection(&self) -> &sql::Database {
         &self.connection
     }
 
@@ -39,8 +39,7 @@ impl Store {
 
     /// Ends all connections.
     pub(crate) async fn close(&self) {
-        // On the way out there is nobody left to tell.
-        let _ = self.connection.close_by_ref().await;
+        self.connection.close().await;
     }
 
     /// Adds a product; of one operation, once.

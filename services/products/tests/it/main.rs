@@ -11,6 +11,7 @@ mod announced;
 mod bad_input;
 mod catalogue;
 mod cursors;
+mod kept;
 mod objectives;
 
 type Service = TestService<Products>;

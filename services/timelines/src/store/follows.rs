@@ -6,7 +6,7 @@ use messaging::inbox;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _,
-    FromQueryResult, QueryFilter as _, QuerySelect as _, Statement, TransactionTrait as _,
+    FromQueryResult, QueryFilter as _, QuerySelect as _, Statement,
     sea_query::{Expr, OnConflict},
 };
 

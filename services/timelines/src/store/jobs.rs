@@ -7,7 +7,7 @@ use messaging::Event;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, TransactionTrait as _,
+    QuerySelect as _,
     sea_query::{Expr, OnConflict},
 };
 use serde::{Deserialize, Serialize};

@@ -8,7 +8,6 @@ mod posts;
 
 use chassis::{Context, Error, Operations, sql};
 use messaging::{Broker, Outbox, inbox};
-use sea_orm::DatabaseConnection;
 
 pub(crate) use follows::{Authors, Change, Reader};
 pub(crate) use jobs::PostQueued;
@@ -16,7 +15,7 @@ pub(crate) use jobs::PostQueued;
 /// The relational store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    connection: DatabaseConnection,
+    connection: sql::Database,
     outbox: Outbox,
 }
 
@@ -47,7 +46,6 @@ impl Store {
 
     /// Ends all connections.
     pub(crate) async fn close(&self) {
-        // On the way out there is nobody left to tell.
-        let _ = self.connection.close_by_ref().await;
+        self.connection.close().await;
     }
 }

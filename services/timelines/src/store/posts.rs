@@ -6,7 +6,7 @@ use sea_orm::{
     ActiveModelTrait as _,
     ActiveValue::{NotSet, Set},
     ColumnTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Select, SqlErr, TransactionTrait as _,
+    QueryOrder as _, QuerySelect as _, Select, SqlErr,
 };
 use uuid::Uuid;
 

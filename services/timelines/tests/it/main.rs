@@ -10,6 +10,7 @@ mod grpc;
 mod helpers;
 mod home;
 mod jobs;
+mod kept;
 mod posts;
 mod redis;
 mod teller;

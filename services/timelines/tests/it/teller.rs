@@ -3,7 +3,7 @@
 use chassis::{Context, sql};
 use chrono::{DateTime, Utc};
 use messaging::{Broker, Envelope, Event, Outbox};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait as _, Statement};
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 struct OutboxAlone;
@@ -27,7 +27,7 @@ pub fn broker(service: &str, amqp: &str, context: &Context) -> Broker {
 #[derive(Debug)]
 pub struct Teller {
     service: &'static str,
-    connection: DatabaseConnection,
+    connection: sql::Database,
     outbox: Outbox,
 }
 

@@ -12,8 +12,7 @@ use messaging::{Broker, Outbox, events::UserRegistered};
 use sea_orm::{
     ActiveModelTrait as _,
     ActiveValue::{NotSet, Set},
-    ColumnTrait as _, DatabaseConnection, DbErr, EntityTrait as _, QueryFilter as _, SqlErr,
-    TransactionTrait as _,
+    ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, SqlErr,
     sea_query::Expr,
 };
 
@@ -43,7 +42,7 @@ impl From<Error> for NotInserted {
 /// The relational store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    connection: DatabaseConnection,
+    connection: sql::Database,
     outbox: Outbox,
 }
 
@@ -66,8 +65,7 @@ impl Store {
 
     /// Ends all connections.
     pub(crate) async fn close(&self) {
-        // On the way out there is nobody left to tell.
-        let _ = self.connection.close_by_ref().await;
+        self.connection.close().await;
     }
 
     /// Makes an account, and tells of it.

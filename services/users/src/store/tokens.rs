@@ -6,7 +6,6 @@ use proto::users::Revocation;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    TransactionTrait as _,
     sea_query::{Expr, OnConflict},
 };
 

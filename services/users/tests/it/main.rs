@@ -12,6 +12,7 @@ mod follows;
 mod grpc;
 mod guessing;
 mod helpers;
+mod kept;
 mod login;
 mod profiles;
 mod tokens;

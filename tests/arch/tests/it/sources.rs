@@ -91,6 +91,30 @@ fn the_time_of_day_and_signals_belong_to_the_chassis() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// Only so is every write in a transaction whose commit is looked at: what the chassis hands out
+/// can do nothing else.
+#[test]
+fn relational_stores_are_opened_by_the_chassis_alone() {
+    let ways = [
+        "TransactionTrait",
+        "DatabaseConnection",
+        "Database::connect(",
+        "SqlitePool",
+        "PgPool",
+        "::up(",
+    ];
+    for folder in ["services", "mesh"] {
+        let found = offenders(folder, &ways, |path| {
+            is_test(path)
+                || path.starts_with("mesh/chassis/src/sql")
+                || path.starts_with("mesh/testkit")
+                // Its plans are looked at by the tests in it.
+                || path == "services/movies/src/store/queries.rs"
+        });
+        assert!(found.is_empty(), "{found:#?}");
+    }
+}
+
 #[test]
 fn only_telemetry_sets_telemetry_up() {
     for folder in ["services", "mesh/chassis", "mesh/discovery"] {
