@@ -1,10 +1,17 @@
 //! What is written is committed, or refused: by one process or two, on a good disk or a bad one.
 
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
 use mesh_chassis::{Error, sql::Database};
 use reqwest::Method;
 use sea_orm_migration::sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
-use testkit::{Reply, TestService, ledger, stores::Sql};
+use testkit::{Reply, TestService, eventually, ledger, stores::Sql};
 
 use crate::shelf::Shelf;
 
@@ -15,6 +22,7 @@ testkit::on_each_store![
     a_statement_that_only_seems_to_read_is_committed,
     a_transaction_that_is_dropped_leaves_nothing,
     the_connection_of_a_lost_transaction_never_serves_again,
+    what_was_acknowledged_survives_kill_9,
 ];
 
 async fn start(store: Sql) -> Service {
@@ -93,6 +101,59 @@ async fn the_connection_of_a_lost_transaction_never_serves_again(store: Sql) {
     }
     // Another connection sees what is committed, and nothing else.
     assert_eq!(count(database).await, 5);
+}
+
+/// Variable with what a process that writes is told: folder, flags, and where it notes answers.
+const CHILD: &str = "DATABASE_CHILD";
+
+async fn what_was_acknowledged_survives_kill_9(store: Sql) {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let flags = store.flags("--store").await;
+    let answers = folder.path().join("answers");
+    fs::write(&answers, "").unwrap();
+    for life in 1..=3 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "database::child", "--ignored", "--nocapture"])
+            .env(
+                CHILD,
+                json!([folder.path(), flags, answers, life]).to_string(),
+            )
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("twenty answers", || {
+            let noted = fs::read_to_string(&answers).unwrap().lines().count();
+            async move { (noted >= 20 * life).then_some(()).ok_or(format!("{noted}")) }
+        })
+        .await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let shelf = Service::start_in(folder, &flags).await;
+    let titles = shelf.get("/books").await;
+    let titles = titles.expect(200).as_array().unwrap();
+    for answered in fs::read_to_string(&answers).unwrap().lines() {
+        assert!(titles.contains(&json!(answered)), "lost: {answered}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "not a test: the process that a test kills"]
+async fn child() {
+    let Ok(orders) = std::env::var(CHILD) else {
+        return;
+    };
+    let (data, flags, answers, life): (String, Vec<String>, String, usize) =
+        serde_json::from_str(&orders).unwrap();
+    let mut all = vec!["--data-dir", data.as_str()];
+    all.extend(flags.iter().map(String::as_str));
+    let shelf = Service::start(&all).await;
+    let mut answers = OpenOptions::new().append(true).open(answers).unwrap();
+    for number in 1_000 * life.. {
+        add(&shelf, number).await.expect(201);
+        answers.write_all(format!("{number}\n").as_bytes()).unwrap();
+    }
 }
 
 #[tokio::test]
