@@ -16,7 +16,6 @@ use mesh_chassis::{
     Answer, Context, Error, Operations, Repeatable, Request, Route, Service, documents::Database,
 };
 use reqwest::Method;
-use sea_orm::DatabaseConnection;
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait::async_trait};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -49,7 +48,7 @@ struct Till<const KIOSK: bool = false> {
 
 #[derive(Debug)]
 enum Store {
-    Sql(DatabaseConnection),
+    Sql(mesh_chassis::sql::Database),
     Documents(Database),
 }
 

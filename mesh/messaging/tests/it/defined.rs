@@ -14,7 +14,6 @@ use mesh_messaging::{
     Broker, Consumer, Event as _, Failure, Settings, Subscription, dead_letters,
     events::{PostDeleted, PostLiked, UserFollowed, UserUnfollowed},
 };
-use sea_orm::TransactionTrait as _;
 use testkit::eventually_within;
 use tokio::sync::mpsc;
 

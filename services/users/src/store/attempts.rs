@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use chassis::{Error, clock, sql};
+use chassis::{Error, clock};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, QueryFilter as _,
@@ -69,7 +69,7 @@ impl Store {
         if let Some(refused) = reached(limits, &made, now, |made, most| made >= most) {
             return Ok(Err(refused));
         }
-        let transaction = sql::begin(&self.connection).await?;
+        let transaction = self.connection.begin().await?;
         // Everybody goes from the account to the network, so nobody waits for a row in a circle.
         for limit in limits {
             let row = attempt::ActiveModel {
@@ -101,7 +101,7 @@ impl Store {
 
     /// Takes back what was counted, where its minute is not over.
     pub(crate) async fn give_back(&self, counted: &[Counted]) -> Result<(), Error> {
-        let transaction = sql::begin(&self.connection).await?;
+        let transaction = self.connection.begin().await?;
         for Counted { scope, ends_at } in counted {
             attempt::Entity::update_many()
                 .filter(attempt::Column::Scope.eq(scope.as_str()))
@@ -154,7 +154,7 @@ impl Store {
         let again = OnConflict::columns(key)
             .update_column(known_network::Column::UsedAt)
             .to_owned();
-        let transaction = sql::begin(&self.connection).await?;
+        let transaction = self.connection.begin().await?;
         known_network::Entity::insert(row)
             .on_conflict(again)
             .exec_without_returning(&transaction)
@@ -184,7 +184,7 @@ impl Store {
     /// Forgets what does not count any more.
     pub(crate) async fn prune_attempts(&self) -> Result<(), Error> {
         let now = clock::now().timestamp_millis();
-        let transaction = sql::begin(&self.connection).await?;
+        let transaction = self.connection.begin().await?;
         attempt::Entity::delete_many()
             .filter(attempt::Column::EndsAt.lte(now))
             .exec(&transaction)
