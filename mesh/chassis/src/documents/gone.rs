@@ -98,15 +98,15 @@ impl Gone {
         if let Some(note) = self.notes.find("gone.find", &key).await? {
             known.facts().learn(&note);
         }
-        let last = known.facts().last;
-        Ok(last)
+        let facts = known.facts();
+        Ok(facts.last)
     }
 
     /// The numbers after one, in order, that are not known to be gone, up to `limit`.
     pub fn after(&self, key: &str, after: u64, last: u64, limit: usize) -> Vec<u64> {
         let known = self.known(key);
-        let numbers = known.facts().runs.outside_from(after + 1, last, limit);
-        numbers
+        let facts = known.facts();
+        facts.runs.outside_from(after + 1, last, limit)
     }
 
     /// The things that are there, from the last one down, read by `read`. It goes by what

@@ -40,12 +40,11 @@ impl Runs {
     pub(super) fn outside_below(&self, below: u64, limit: usize) -> Vec<u64> {
         let (mut numbers, mut next) = (Vec::new(), below.saturating_sub(1));
         while next > 0 && numbers.len() < limit {
-            match self.run_of(next) {
-                Some((first, _)) => next = first.saturating_sub(1),
-                None => {
-                    numbers.push(next);
-                    next -= 1;
-                }
+            if let Some((first, _)) = self.run_of(next) {
+                next = first.saturating_sub(1);
+            } else {
+                numbers.push(next);
+                next -= 1;
             }
         }
         numbers
@@ -55,12 +54,11 @@ impl Runs {
     pub(super) fn outside_from(&self, from: u64, to: u64, limit: usize) -> Vec<u64> {
         let (mut numbers, mut next) = (Vec::new(), from);
         while next <= to && numbers.len() < limit {
-            match self.run_of(next) {
-                Some((_, last)) => next = last.saturating_add(1),
-                None => {
-                    numbers.push(next);
-                    next += 1;
-                }
+            if let Some((_, last)) = self.run_of(next) {
+                next = last.saturating_add(1);
+            } else {
+                numbers.push(next);
+                next += 1;
             }
         }
         numbers
