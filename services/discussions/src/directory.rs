@@ -145,19 +145,17 @@ impl Directory {
         Ok(())
     }
 
-    /// Stores a changed post; 404 when it was deleted meanwhile.
-    pub(crate) async fn update(&self, post: Post) -> Result<(), Error> {
+    /// Stores what follows a state of a post; `false` when something else does. 404 when the post
+    /// was deleted meanwhile.
+    pub(crate) async fn update(&self, before: Post, post: Post) -> Result<bool, Error> {
         let store = self.store.clone();
-        let updated = self.to_the_end(async move {
-            let updated = store.posts.update(&post).await?;
+        self.to_the_end(async move {
+            let updated = store.posts.update(&before, &post).await;
+            // Whoever looks at it again finds out what became of it.
             store.journal.append(Some(post.id)).await?;
-            Ok(updated)
-        });
-        if updated.await? {
-            Ok(())
-        } else {
-            Err(Error::not_found("Post not found"))
-        }
+            updated
+        })
+        .await
     }
 
     /// Deletes a post and its discussion.

@@ -14,7 +14,9 @@ mod store;
 
 use std::sync::Arc;
 
-use chassis::{Call, Context, Error, Operations, Repeatable, Route, Service, clock, redis};
+use chassis::{
+    Call, Context, Error, Operations, Repeatable, Route, Service, clock, documents::Database, redis,
+};
 use messaging::Broker;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -62,6 +64,11 @@ pub struct Discussions {
 }
 
 impl Discussions {
+    /// The documents, where tests count what something costs.
+    pub fn database(&self) -> &Database {
+        self.store.database()
+    }
+
     /// Stores a comment by somebody who exists on a post that does, and tells those who listen.
     async fn comment(&self, post: PostId, new: NewComment) -> Result<Comment, Error> {
         let post = self.store.posts.get(post).await?;

@@ -113,8 +113,8 @@ pub(super) async fn change(
     let caller = request.caller()?.user_id;
     require_own_id(body.user_id, caller)?;
     let comment = discussions.own_comment(&request, caller).await?;
-    let changed = comment.changed(&body.comment_text, clock::now());
-    discussions.store.comments.update(&changed).await?;
+    let comments = &discussions.store.comments;
+    let changed = comments.change(comment, &body.comment_text).await?;
     discussions.herald.tell_changed(&changed).await;
     Ok(MessageResponse::new("Comment updated successfully.").into())
 }
@@ -126,9 +126,8 @@ pub(super) async fn remove(
 ) -> Answered<MessageResponse> {
     let caller = request.caller()?.user_id;
     let comment = discussions.own_comment(&request, caller).await?;
-    let emptied = comment.emptied();
-    discussions.store.comments.update(&emptied).await?;
-    discussions.herald.tell_changed(&emptied).await;
+    discussions.store.comments.remove(comment.id).await?;
+    discussions.herald.tell_changed(&comment.emptied()).await;
     Ok(MessageResponse::new("Comment deleted successfully.").into())
 }
 

@@ -214,8 +214,7 @@ pub(super) async fn change(
     request: Request,
     body: ChangePostRequest,
 ) -> Answered<MessageResponse> {
-    let post = discussions.store.posts.get(post_id(&request)?).await?;
-    post.require_author(request.caller()?.user_id)?;
+    let (id, caller) = (post_id(&request)?, request.caller()?.user_id);
     let change = Change {
         title: body.title,
         content: body.content,
@@ -223,10 +222,14 @@ pub(super) async fn change(
         kind: body.kind,
         rating: body.rating,
     };
-    discussions
-        .directory
-        .update(post.changed(change, clock::now()))
-        .await?;
+    loop {
+        let before = discussions.store.posts.get_to_change(id).await?;
+        before.require_author(caller)?;
+        let after = before.clone().changed(change.clone(), clock::now());
+        if discussions.directory.update(before, after).await? {
+            break;
+        }
+    }
     Ok(MessageResponse::new("Post updated successfully.").into())
 }
 

@@ -41,7 +41,7 @@ impl Store {
         let database = documents::connect(context, url, name).await?;
         let store = Self {
             posts: Posts::new(&database, Outbox::start(broker, &database, context)),
-            comments: Comments::new(&database),
+            comments: Comments::new(&database, context.tasks.clone()),
             subscriptions: Subscriptions::new(&database),
             journal: Journal::new(&database),
             database,

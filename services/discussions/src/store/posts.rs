@@ -1,4 +1,10 @@
 //! Posts.
+//!
+//! A change is conditional on the state that it changes: it claims to be the one that follows that
+//! state, by an insert that carries the new state, and then replaces the post. Of two changes of
+//! one state the second finds the claim taken, and is made anew. A replacement that comes late may
+//! overwrite a later one, on a store whose updates are not atomic; so whoever reads a post that was
+//! changed looks for the claim that follows it, and puts things right. See `docs/adr/0034`.
 
 use std::time::Duration;
 
@@ -104,8 +110,11 @@ impl Posts {
     }
 
     /// Inserts a post, and tells of it; `false` when it is there already, by an operation that is
-    /// repeated.
+    /// repeated, or was.
     pub(crate) async fn insert(&self, post: &Post) -> Result<bool, Error> {
+        if self.was_removed(post.id).await? {
+            return Ok(false);
+        }
         let event = CarPostCreated {
             post_id: post.id.to_string(),
             user_id: post.user_id,
@@ -119,26 +128,68 @@ impl Posts {
     }
 
     pub(crate) async fn find(&self, id: PostId) -> Result<Option<Post>, Error> {
-        self.collection.find("posts.find", &id).await
+        match self.collection.find("posts.find", &id).await? {
+            Some(post) if post.updated_at.is_some() => Ok(Some(self.followed(post).await?)),
+            found => Ok(found),
+        }
     }
 
     /// The post, or 404.
     pub(crate) async fn get(&self, id: PostId) -> Result<Post, Error> {
-        self.find(id)
-            .await?
-            .ok_or_else(|| Error::not_found("Post not found"))
+        self.find(id).await?.ok_or_else(not_found)
     }
 
-    /// Writes a changed post; `false` when it was deleted meanwhile.
-    pub(crate) async fn update(&self, post: &Post) -> Result<bool, Error> {
-        self.collection
+    /// The post as the next change has to take it, or 404: with the first one in it, if whoever
+    /// made that died before the end.
+    pub(crate) async fn get_to_change(&self, id: PostId) -> Result<Post, Error> {
+        let found = self.collection.find("posts.find", &id).await?;
+        self.followed(found.ok_or_else(not_found)?).await
+    }
+
+    /// Writes what follows a state of a post; `false` when something else does. 404 when the post
+    /// was deleted meanwhile.
+    pub(crate) async fn update(&self, before: &Post, post: &Post) -> Result<bool, Error> {
+        let claim = successor(before);
+        let next = self.claims.claim(claim, post.clone()).await?;
+        if next.revision != post.revision {
+            return Ok(false);
+        }
+        let replaced = self
+            .collection
             .replace("posts.update", &post.id, post)
-            .await
+            .await?;
+        if !replaced {
+            return Err(not_found());
+        }
+        self.followed(post.clone()).await?;
+        Ok(true)
+    }
+
+    /// The last state that follows this one, which is then the stored one.
+    async fn followed(&self, post: Post) -> Result<Post, Error> {
+        let stored = post.revision;
+        let mut last = post;
+        while let Some(next) = self.claims.find::<Post>(&successor(&last)).await? {
+            last = next;
+        }
+        if last.revision != stored {
+            self.collection
+                .replace("posts.update", &last.id, &last)
+                .await?;
+        }
+        Ok(last)
     }
 
     pub(crate) async fn remove(&self, id: PostId) -> Result<(), Error> {
+        // Nobody who repeats the request that wrote it shall write it again.
+        self.claims.claim(removal(id), true).await?;
         self.collection.remove("posts.remove", &id).await?;
         Ok(())
+    }
+
+    async fn was_removed(&self, id: PostId) -> Result<bool, Error> {
+        let removed = self.claims.find::<bool>(&removal(id)).await?;
+        Ok(removed.is_some())
     }
 
     /// The newest posts before `after`. Quick with an index, and a walk over all without.
@@ -180,4 +231,18 @@ impl Posts {
         let heads = self.collection.with_type::<Head>();
         heads.run_within(SCAN_DEADLINE, "posts.heads", list).await
     }
+}
+
+/// The claim to be what follows a state of a post.
+fn successor(post: &Post) -> String {
+    format!("post-after/{}/{}", post.id, post.revision)
+}
+
+/// The claim that a post is deleted.
+fn removal(id: PostId) -> String {
+    format!("post-removed/{id}")
+}
+
+fn not_found() -> Error {
+    Error::not_found("Post not found")
 }

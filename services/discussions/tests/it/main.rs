@@ -13,6 +13,7 @@ mod helpers;
 mod instances;
 mod paging;
 mod posts;
+mod removed;
 mod repeats;
 mod stores;
 mod told;
