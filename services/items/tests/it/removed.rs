@@ -88,7 +88,7 @@ async fn pages_leave_out_what_is_gone(backend: Backend) {
             listed.extend(items.iter().map(|item| format!("/item/{}", item["id"])));
             let link = page.header("link");
             let next = link.strip_suffix("; rel=\"next\"").unwrap_or_default();
-            path = next.trim_matches(['<', '>']).to_owned();
+            next.trim_matches(['<', '>']).clone_into(&mut path);
         }
         assert_eq!(listed, left);
     }

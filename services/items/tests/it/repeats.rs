@@ -72,6 +72,9 @@ async fn d26_a_key_belongs_to_one_request_of_one_person(backend: Backend) {
         .repeatable(BEN, &buy, "k1", &json!({ "quantity": 2 }))
         .await;
     other.problem(422);
+    let another = plaza.offered(1).await.replace("item", "buy");
+    let other = plaza.repeatable(BEN, &another, "k1", &json!({})).await;
+    other.problem(422);
     let others = plaza.repeatable(CARA, &buy, "k1", &json!({})).await;
     assert_ne!(
         others.expect(200)["order_id"],
