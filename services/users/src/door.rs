@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     hashing::{Threads, busy},
-    password::Verdict,
+    password::{Memory, Verdict},
 };
 
 /// Most that may be inside at once.
@@ -89,8 +89,7 @@ impl Pass<'_> {
     /// 503 when too many wait already.
     pub(crate) async fn hash(&self, password: &SecretString) -> Result<String, Error> {
         let password = password.clone();
-        let hash =
-            move |memory: &mut crate::password::Memory| memory.hash(password.expose_secret());
+        let hash = move |memory: &mut Memory| memory.hash(password.expose_secret());
         self.door.threads.run(hash).await?
     }
 
@@ -104,9 +103,8 @@ impl Pass<'_> {
         hash: Option<&str>,
     ) -> Result<Verdict, Error> {
         let (password, hash) = (password.clone(), hash.map(str::to_owned));
-        let verify = move |memory: &mut crate::password::Memory| {
-            memory.verify(password.expose_secret(), hash.as_deref())
-        };
+        let verify =
+            move |memory: &mut Memory| memory.verify(password.expose_secret(), hash.as_deref());
         self.door.threads.run(verify).await
     }
 }
@@ -130,31 +128,31 @@ mod tests {
 
     use super::*;
 
-    fn network(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([203, 0, 113, last]))
+    fn network(last: u8) -> IpAddr {
+        IpAddr::from([203, 0, 113, last])
     }
 
     #[test]
     fn a_network_has_its_share_of_the_room_and_gets_it_back() {
         let door = Door::open("test", 1, 2).unwrap();
-        let _first = door.enter(network(1)).unwrap();
-        let second = door.enter(network(1)).unwrap();
-        let refused = door.enter(network(1)).unwrap_err();
+        let _first = door.enter(Some(network(1))).unwrap();
+        let second = door.enter(Some(network(1))).unwrap();
+        let refused = door.enter(Some(network(1))).unwrap_err();
         assert_eq!(refused.code(), Code::TooManyRequests);
-        let _other = door.enter(network(2)).unwrap();
+        let _other = door.enter(Some(network(2))).unwrap();
         drop(second);
-        let _again = door.enter(network(1)).unwrap();
+        let _again = door.enter(Some(network(1))).unwrap();
     }
 
     #[test]
     fn the_room_has_an_end_for_all_networks_together() {
         let door = Door::open("test", 1, 1).unwrap();
         let inside: Vec<_> = (0..=u8::MAX)
-            .map(|last| door.enter(network(last)))
+            .map(|last| door.enter(Some(network(last))))
             .collect();
         let inside: Vec<_> = inside.into_iter().flatten().collect();
         assert_eq!(inside.len(), ROOM);
-        let refused = door.enter(network(255)).unwrap_err();
+        let refused = door.enter(Some(network(255))).unwrap_err();
         assert_eq!(refused.code(), Code::Unavailable);
         drop(inside);
         assert!(door.inside().by.is_empty(), "nobody is remembered");

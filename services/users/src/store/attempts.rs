@@ -55,7 +55,8 @@ impl TooMany {
     pub(crate) fn until(end: i64, now: i64) -> Self {
         let wait = u64::try_from(end - now).unwrap_or_default();
         Self {
-            wait: Duration::from_millis(wait),
+            // The minute may have begun at another instance, a moment later than `now`.
+            wait: Duration::from_millis(wait).min(WINDOW),
         }
     }
 }
@@ -70,6 +71,8 @@ impl Store {
             return Ok(Err(refused));
         }
         let transaction = self.connection.begin().await?;
+        // It may have waited for its turn.
+        let now = clock::now().timestamp_millis();
         // Everybody goes from the account to the network, so nobody waits for a row in a circle.
         for limit in limits {
             let row = attempt::ActiveModel {

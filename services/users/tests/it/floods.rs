@@ -76,7 +76,7 @@ impl Flooded {
     fn start() -> Arc<Self> {
         let process = Process::start(env!("CARGO_BIN_EXE_users"), &["serve"], &[]);
         process.address();
-        let client = Client::builder().timeout(Duration::from_secs(60)).build();
+        let client = Client::builder().timeout(Duration::from_mins(1)).build();
         Arc::new(Self {
             process,
             client: client.unwrap(),

@@ -127,23 +127,29 @@ async fn two_instances_count_together_and_a_restart_forgets_nothing(backend: Bac
 }
 
 async fn strangers_do_not_keep_the_owner_out(backend: Backend) {
-    let users = start(backend).await;
+    let limits = [
+        "--login-failures-per-account",
+        "3",
+        "--login-failures-from-strangers",
+        "6",
+    ];
+    let users = start_with(backend, &limits).await;
     let ada = person_from(&users, HOME).await;
-    assert_eq!(guess(&users, "192.0.2.1", &ada.username, 15).await, 10);
+    assert_eq!(guess(&users, "192.0.2.1", &ada.username, 5).await, 3);
     let away = log_in(&users, "198.51.100.7", &ada.username, PASSWORD).await;
     assert_eq!(away.status, 200, "one stranger: {}", away.text);
-    for last in 2..9 {
-        guess(&users, &format!("192.0.2.{last}"), &ada.username, 10).await;
-    }
-    for known in [HOME, "198.51.100.7"] {
-        let owner = log_in(&users, known, &ada.username, PASSWORD).await;
-        assert_eq!(owner.status, 200, "{known}: {}", owner.text);
+    for stranger in ["192.0.2.2", "192.0.2.3"] {
+        guess(&users, stranger, &ada.username, 5).await;
     }
     log_in(&users, "198.51.100.8", &ada.username, PASSWORD)
         .await
         .problem(429);
+    for known in [HOME, "198.51.100.7"] {
+        let owner = log_in(&users, known, &ada.username, PASSWORD).await;
+        assert_eq!(owner.status, 200, "{known}: {}", owner.text);
+    }
     // What is guessed from the owner's own network counts there.
-    assert_eq!(guess(&users, HOME, &ada.username, 15).await, 10);
+    assert_eq!(guess(&users, HOME, &ada.username, 5).await, 3);
 }
 
 async fn strangers_of_many_networks_share_a_limit(backend: Backend) {
@@ -251,7 +257,7 @@ async fn a_refusal_says_when_it_ends(backend: Backend) {
     let refusal = log_in(&users, "192.0.2.1", &ada.username, PASSWORD).await;
     refusal.problem(429);
     let wait: u64 = refusal.header("retry-after").parse().unwrap();
-    assert!((30..=60).contains(&wait), "{wait}");
+    assert!((1..=60).contains(&wait), "{wait}");
     // The rest of the minute passes.
     let sooner = format!("UPDATE attempts SET ends_at = ends_at - {wait} * 1000 + 1500");
     rows.execute_unprepared(&sooner).await.unwrap();

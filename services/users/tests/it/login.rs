@@ -1,4 +1,4 @@
-//! Login, by every door; limits; old hashes.
+//! Login, by every door; floods of it; old hashes.
 
 use reqwest::Method;
 use sea_orm::{ConnectionTrait as _, Database};
