@@ -310,21 +310,8 @@ impl<S: Service> App<S> {
             headers: Duration::from_secs(context.settings.header_timeout_seconds),
             drain: Duration::from_secs(context.settings.drain_seconds),
         };
-        let (admin_service, admin_gate) = (Arc::clone(&service), announcement.gate.clone());
-        let docs = rest(&service, &context, Vec::new()).filter();
-        let operators = tokio::spawn(server::serve(
-            admin,
-            Bounds {
-                connections: 64,
-                drain: Duration::ZERO,
-                ..bounds
-            },
-            context.shutdown.clone(),
-            move |request| {
-                let (service, gate) = (Arc::clone(&admin_service), admin_gate.clone());
-                admin::handle(service, gate, docs.clone(), request)
-            },
-        ));
+        let gate = announcement.gate.clone();
+        let operators = tokio::spawn(operators(&service, &context, gate, admin, bounds));
         if announcement.tokens.is_some() {
             follow_tokens(&context)?;
         }
@@ -402,6 +389,26 @@ fn registry(settings: &Settings) -> anyhow::Result<Arc<dyn Registry>> {
         }
     };
     Ok(Arc::new(remote.context("REGISTRY_URL")?))
+}
+
+/// Answers operators until the process ends.
+fn operators<S: Service>(
+    service: &Arc<S>,
+    context: &Context,
+    gate: admin::Gate,
+    listener: Listener,
+    bounds: Bounds,
+) -> impl Future<Output = ()> + Send + use<S> {
+    let docs = rest(service, context, Vec::new()).filter();
+    let service = Arc::clone(service);
+    let bounds = Bounds {
+        connections: 64,
+        drain: Duration::ZERO,
+        ..bounds
+    };
+    server::serve(listener, bounds, context.shutdown.clone(), move |request| {
+        admin::handle(Arc::clone(&service), gate.clone(), docs.clone(), request)
+    })
 }
 
 fn front<S: Service>(service: &Arc<S>, context: &Context) -> Front {
