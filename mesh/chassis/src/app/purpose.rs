@@ -61,10 +61,9 @@ fn known_chore<S: Service>(name: Option<&str>) -> Result<&'static str, String> {
     if let Some((known, _)) = known {
         return Ok(known);
     }
-    let list = S::CHORES.iter();
-    let list: String = list
-        .map(|(name, about)| format!("\n  {name}: {about}"))
-        .collect();
+    let list = S::CHORES.iter().fold(String::new(), |list, (name, about)| {
+        list + "\n  " + name + ": " + about
+    });
     Err(if list.is_empty() {
         "there is nothing to be done for operators".to_owned()
     } else {

@@ -8,12 +8,10 @@ pub const FILE: &str = "stores/mongodb.js";
 
 /// Returns the script.
 pub fn users(descriptions: &[Description]) -> String {
-    let users: String = readers(descriptions, "MONGODB_URL")
-        .map(|service| {
-            let name = &service.name;
-            format!("  [\"{name}\", \"${{secret.mongodb-{name}}}\"],\n")
-        })
-        .collect();
+    let users = readers(descriptions, "MONGODB_URL").fold(String::new(), |users, service| {
+        let name = &service.name;
+        users + &format!("  [\"{name}\", \"${{secret.mongodb-{name}}}\"],\n")
+    });
     format!(
         "// Written by `cargo mesh generate`; mongosh runs it as an administrator.\nconst users = [\n{users}];\n\
          const admin = db.getSiblingDB(\"admin\");\n\
