@@ -32,8 +32,8 @@ pub fn definitions(descriptions: &[Description]) -> Value {
             let name = queue_name(&service.name, &subscription.name);
             let dead = dead_name(&name);
             let arguments = consumer_arguments(&own, &dead, !subscription.shared);
-            queues.push(queue(&name, arguments));
-            queues.push(queue(&dead, dead_arguments()));
+            queues.push(queue(&name, &arguments));
+            queues.push(queue(&dead, &dead_arguments()));
             bindings.push(binding(&own, &name, &name));
             bindings.push(binding(&own, &dead, &dead));
             let events = subscription.events.iter();
@@ -108,7 +108,7 @@ fn exchange(name: &str, kind: &str) -> Value {
     })
 }
 
-fn queue(name: &str, arguments: Arguments) -> Value {
+fn queue(name: &str, arguments: &Arguments) -> Value {
     json!({ "name": name, "vhost": HOST, "durable": true, "auto_delete": false, "arguments": arguments })
 }
 
