@@ -34,10 +34,7 @@ impl From<DbErr> for Error {
 
 /// Whether the disk is full, broken or cannot be written.
 fn is_of_the_disk(error: &DbErr) -> bool {
-    match cause(error) {
-        Some(sqlx::Error::Database(error)) => error.code().is_some_and(|code| is_disk(&code)),
-        _ => false,
-    }
+    database_code(error).is_some_and(|code| is_disk(&code))
 }
 
 fn is_disk(code: &str) -> bool {
@@ -55,12 +52,7 @@ fn is_disk(code: &str) -> bool {
 /// beyond all bounds.
 fn is_of_a_value(error: &DbErr) -> bool {
     const NONE_SUCH: [&str; 3] = ["22003", "22008", "22021"];
-    match cause(error) {
-        Some(sqlx::Error::Database(error)) => {
-            error.code().is_some_and(|code| NONE_SUCH.contains(&&*code))
-        }
-        _ => false,
-    }
+    database_code(error).is_some_and(|code| NONE_SUCH.contains(&&*code))
 }
 
 /// Whether the store is out of reach, or says itself that the same would have worked at another
@@ -82,6 +74,11 @@ fn passes(error: &DbErr) -> bool {
     }
 }
 
+/// What the store itself calls the failure.
+fn database_code(error: &DbErr) -> Option<std::borrow::Cow<'_, str>> {
+    cause(error)?.as_database_error()?.code()
+}
+
 fn cause(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Exec(RuntimeErr::SqlxError(cause))
@@ -94,13 +91,11 @@ fn cause(error: &DbErr) -> Option<&sqlx::Error> {
 fn is_passing(code: &str) -> bool {
     const BUSY: u32 = 5;
     const LOCKED: u32 = 6;
-    match class(code) {
-        Some(class) => matches!(class, BUSY | LOCKED),
-        None => {
-            let classes = ["08", "40", "53", "55P03", "57P"];
-            classes.iter().any(|class| code.starts_with(class))
-        }
+    if let Some(class) = class(code) {
+        return matches!(class, BUSY | LOCKED);
     }
+    let classes = ["08", "40", "53", "55P03", "57P"];
+    classes.iter().any(|class| code.starts_with(class))
 }
 
 /// The class of an error of SQLite, the last byte of its number; `None` for Postgres, whose codes
