@@ -191,6 +191,7 @@ mod tests {
             username: "ada".into(),
             jti: jti.into(),
             expires_at: clock::now().timestamp() + seconds,
+            key: None,
         }
     }
 

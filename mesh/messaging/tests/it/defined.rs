@@ -82,6 +82,7 @@ async fn what_happens_before_the_first_consumer_ever_came_is_heard() {
             let event = UserFollowed {
                 follower_id: 1,
                 followee_id: 2,
+                version: Some(1),
             };
             outbox.insert(&transaction, &event).await.unwrap();
             outbox.commit(transaction).await.unwrap();

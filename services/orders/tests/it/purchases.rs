@@ -44,7 +44,7 @@ async fn tell(connection: &chassis::sql::Database, outbox: &Outbox, event: &Item
 }
 
 /// The market's outbox.
-async fn market(shop: &Shop) -> (DatabaseConnection, Outbox) {
+async fn market(shop: &Shop) -> (chassis::sql::Database, Outbox) {
     let broker = broker("items", &shop.orders, &shop.amqp);
     let context = &shop.orders.context;
     let connection = chassis::sql::connect::<Events>(context, None, "items.db").await;

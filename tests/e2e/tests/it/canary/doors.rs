@@ -111,7 +111,10 @@ async fn real_password(canary: &mut Canary) {
         .request(Method::POST, "/login")
         .query(&query);
     let token = canary.ask("login by query", request).await.expect(200)["access_token"].clone();
-    let request = Mesh::current().request(Method::POST, "/login").form(&query);
+    let request = Mesh::current()
+        .request(Method::POST, "/login")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("username={name}&password={text}"));
     canary.ask("login by form", request).await.expect(200);
     // The token of that login is as secret from here on; it goes where tokens go.
     let token = token.as_str().unwrap().to_owned();
