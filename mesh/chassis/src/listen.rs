@@ -139,7 +139,7 @@ fn private_folder(folder: &Path) -> anyhow::Result<File> {
     let opened = File::open(folder).context("cannot open its folder")?;
     let (found, own) = (opened.metadata()?, fs::metadata("/proc/self")?.uid());
     ensure!(
-        found.uid() == own && found.mode() & 0o077 == 0,
+        found.uid() == own && found.mode().trailing_zeros() >= 6,
         "its folder belongs to user {} with mode {:o}, and has to be one that only this user ({own}) enters (chmod 700)",
         found.uid(),
         found.mode() & 0o777,

@@ -110,11 +110,12 @@ impl Misfit {
         let mut place = String::new();
         for step in self.steps.iter().rev().copied().chain(last) {
             let dot = if place.is_empty() { "" } else { "." };
-            place += &match step {
+            let step = match step {
                 Step::Member(name) => format!("{dot}{name}"),
                 Step::SomeMember => format!("{dot}*"),
                 Step::Item(number) => format!("[{number}]"),
             };
+            place.push_str(&step);
         }
         place
     }
@@ -187,8 +188,11 @@ fn in_words(expected: String) -> Cow<'static, str> {
         (_, "a map") | ("struct", _) => OBJECT.into(),
         (_, "unit") => NULL.into(),
         ("f32" | "f64", _) => NUMBER.into(),
-        ("i8" | "i16" | "i32" | "i64" | "i128" | "isize", _)
-        | ("u8" | "u16" | "u32" | "u64" | "u128" | "usize", _) => WHOLE.into(),
+        (
+            "i8" | "i16" | "i32" | "i64" | "i128" | "isize" | "u8" | "u16" | "u32" | "u64" | "u128"
+            | "usize",
+            _,
+        ) => WHOLE.into(),
         ("enum" | "variant" | "option" | "newtype" | "internally" | "adjacently" | "unit", _) => {
             "of another kind".into()
         }

@@ -99,7 +99,7 @@ impl Reader {
         match self.tree {
             Tree::Object(members) => visitor.visit_map(Members {
                 known: self.known,
-                members: members.into_iter(),
+                left: members.into_iter(),
                 next: None,
             }),
             _ => Err(Misfit::needed(OBJECT)),
@@ -315,7 +315,7 @@ impl<'de> SeqAccess<'de> for Items {
 
 struct Members {
     known: &'static [&'static str],
-    members: std::vec::IntoIter<(String, Tree)>,
+    left: std::vec::IntoIter<(String, Tree)>,
     next: Option<(Step, Tree)>,
 }
 
@@ -326,7 +326,7 @@ impl<'de> MapAccess<'de> for Members {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Misfit> {
-        let Some((name, tree)) = self.members.next() else {
+        let Some((name, tree)) = self.left.next() else {
             return Ok(None);
         };
         let known = self.known.iter().find(|known| **known == name);

@@ -64,9 +64,15 @@ fn told(body: &Value) -> String {
     misfit.unwrap_err().of("The body")
 }
 
+fn tell(cases: impl IntoIterator<Item = (Value, &'static str)>) {
+    for (body, expected) in cases {
+        assert_eq!(told(&body), expected, "{body}");
+    }
+}
+
 #[test]
 fn a_misfit_names_the_member_and_what_belongs_there() {
-    for (body, expected) in [
+    tell([
         (json!("canary"), "The body must be an object"),
         (json!(["canary"]), "The body must be an object"),
         (json!({}), "`name` is missing"),
@@ -104,6 +110,12 @@ fn a_misfit_names_the_member_and_what_belongs_there() {
             json!({"name": "x", "price": -1}),
             "`price`: an amount of money is from 0 to 999999999.99",
         ),
+    ]);
+}
+
+#[test]
+fn a_misfit_deep_inside_is_named_by_its_place() {
+    tell([
         (
             json!({"name": "x", "kind": "canary"}),
             "`kind` must be `movie`, `show` or `both`",
@@ -144,20 +156,18 @@ fn a_misfit_names_the_member_and_what_belongs_there() {
             json!({"name": "x", "either": "canary"}),
             "`either` must be of another kind",
         ),
-    ] {
-        assert_eq!(told(&body), expected, "{body}");
-    }
+    ]);
 }
 
 #[test]
 fn a_rule_that_names_its_member_does_not_name_it_twice() {
-    let profile = told(&json!({"name": "x", "profile": {"bio": ["canary"]}}));
-    assert_eq!(profile, "`profile.bio[0]`: bio must be short");
     #[derive(Debug, Deserialize)]
     struct Flat {
         #[expect(dead_code, reason = "it is never read")]
         bio: Bio,
     }
+    let profile = told(&json!({"name": "x", "profile": {"bio": ["canary"]}}));
+    assert_eq!(profile, "`profile.bio[0]`: bio must be short");
     let flat = from_value::<Flat>(&json!({"bio": "canary"})).unwrap_err();
     assert_eq!(flat.of("The body"), "`bio` must be short");
 }

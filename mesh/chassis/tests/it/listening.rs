@@ -27,7 +27,7 @@ async fn an_application_on_a_socket_answers_there_and_on_no_port() {
     let (service, _folder) = on_a_socket(&[]).await;
     let said = json!({"text": "hello"});
     let reply = service.call(Method::POST, "/echo", "", &said).await;
-    assert_eq!(reply.expect(200), &said);
+    assert_eq!(reply.expect(201), &said);
     service.get("/numbers").await.expect(200);
     // The only port is that of operators, who get no answer of the application but its documentation.
     let ask = |method: Method, path: &str| {

@@ -174,9 +174,11 @@ mod tests {
         let table = services::table(&checkout).unwrap();
         let project = project(&checkout, &table).unwrap();
         let settings = |name: &str| {
-            let own = table[name]
+            let entry = &table[name];
+            let own = entry
                 .env
                 .keys()
+                .chain(entry.development_env.keys())
                 .map(|variable| json!({ "variable": variable }));
             let sockets = json!({ "variable": format!("{}_SOCKETS", name.to_uppercase()) });
             own.chain([sockets, json!({ "variable": "REDIS_URL" })])

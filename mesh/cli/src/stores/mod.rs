@@ -171,7 +171,7 @@ mod tests {
 
         assert_eq!(
             files[redis::FILE].lines().last().unwrap(),
-            "user likes on >${secret.redis-likes} ~likes:* &likes:* &timelines:* +@all -@admin -@dangerous -function -scan -randomkey -script|flush -script|kill"
+            "user likes on >${secret.redis-likes} ~likes:* &likes:* &timelines:* +@all -@admin -@dangerous -function -scan -randomkey -script|flush -script|kill +info"
         );
         assert!(files[mongodb::FILE].contains(r#"["items", "${secret.mongodb-items}"]"#));
         assert!(!files[mongodb::FILE].contains("likes"));

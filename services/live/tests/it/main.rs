@@ -6,6 +6,7 @@ mod comments;
 mod ends;
 mod fan_out;
 mod limits;
+mod polling;
 mod rooms;
 mod socketio;
 mod socketio_client;

@@ -94,12 +94,12 @@ async fn unclear(failpoint: &str, arrived: usize) {
 
 #[tokio::test]
 async fn d27_a_process_that_dies_before_the_last_step_leaves_the_mail_to_a_person() {
-    unclear(BEFORE_SEND, 0).await;
+    Box::pin(unclear(BEFORE_SEND, 0)).await;
 }
 
 #[tokio::test]
 async fn d27_a_process_that_dies_after_the_last_step_does_not_have_the_mail_sent_twice() {
-    unclear(BEFORE_SENT, 1).await;
+    Box::pin(unclear(BEFORE_SENT, 1)).await;
 }
 
 #[tokio::test]

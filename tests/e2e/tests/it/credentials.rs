@@ -45,6 +45,13 @@ async fn the_redis_of_the_mesh_refuses_a_service_the_keys_of_another() {
 }
 
 #[tokio::test]
+async fn scripts_of_home_timelines_may_ask_which_redis_they_are_in() {
+    let script = "EVAL \"return redis.call('INFO','server')\" 0";
+    let told = redis("timelines", &[script]);
+    assert!(told[0].starts_with('$'), "{told:?}");
+}
+
+#[tokio::test]
 async fn no_service_is_given_the_operators_passwords() {
     let mesh = Mesh::current();
     let secret = |name: &str| {

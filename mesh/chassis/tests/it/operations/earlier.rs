@@ -22,7 +22,11 @@ fn hash(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    hash.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Writes what the version before wrote of a sale of person 1, as long ago; its answer, or none.

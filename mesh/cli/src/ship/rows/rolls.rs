@@ -26,7 +26,18 @@ const REACH_ALL: &[&str] = &[
 /// The templates of all pods, by name.
 fn pods(settings: &[&str]) -> BTreeMap<String, Value> {
     let tools = tools::checkers(&SHIPPED.checkout).unwrap();
-    let set: Vec<_> = settings.iter().map(|one| format!("--set={one}")).collect();
+    // Values of the environment are texts, also where they look like numbers.
+    let flag = |one: &str| {
+        if one.contains(".env.") {
+            "--set-string"
+        } else {
+            "--set"
+        }
+    };
+    let set: Vec<_> = settings
+        .iter()
+        .map(|one| format!("{}={one}", flag(one)))
+        .collect();
     let set: Vec<_> = set.iter().map(String::as_str).collect();
     let rendered = render(&tools, &SHIPPED.checkout, &set).unwrap();
     let objects = documents(&tools, &rendered).unwrap();

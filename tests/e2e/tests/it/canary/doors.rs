@@ -146,8 +146,20 @@ async fn real_password(canary: &mut Canary) {
 
 /// Headers and queries, where keys are put.
 async fn beside_the_body(canary: &mut Canary) {
+    let token = Mesh::current().person().await.token;
+    in_headers(canary, &token).await;
+    in_queries(canary, &token).await;
     let text = canary.text.clone();
-    let person = Mesh::current().person().await;
+    let registry = format!("{}/register", Mesh::current().address("registry"));
+    let request = mesh::client()
+        .post(registry)
+        .bearer_auth(&text)
+        .json(&json!({"service_name": [text]}));
+    canary.ask("the registry's own port", request).await;
+}
+
+async fn in_headers(canary: &mut Canary, token: &str) {
+    let text = canary.text.clone();
     for (header, value) in [
         ("authorization", format!("Bearer {text}")),
         ("authorization", format!("Bearer {text}.{text}.{text}")),
@@ -173,12 +185,16 @@ async fn beside_the_body(canary: &mut Canary) {
             let what = format!("POST {path} {header}: {value}");
             let mut request = Mesh::current().request(Method::POST, path);
             if header != "authorization" {
-                request = request.bearer_auth(&person.token);
+                request = request.bearer_auth(token);
             }
             let request = request.header(header, value.as_str()).json(&json!({}));
             canary.ask(&what, request).await;
         }
     }
+}
+
+async fn in_queries(canary: &mut Canary, token: &str) {
+    let text = canary.text.clone();
     for path in REGISTER.into_iter().chain(LOGIN) {
         let query = [
             ("email", "x@example.com"),
@@ -210,15 +226,9 @@ async fn beside_the_body(canary: &mut Canary) {
         ] {
             let request = Mesh::current()
                 .request(Method::GET, path)
-                .bearer_auth(&person.token);
+                .bearer_auth(token);
             let request = request.query(&[(query, &text)]);
             canary.ask(&format!("GET {path}?{query}"), request).await;
         }
     }
-    let registry = format!("{}/register", Mesh::current().address("registry"));
-    let request = mesh::client()
-        .post(registry)
-        .bearer_auth(&text)
-        .json(&json!({"service_name": [text]}));
-    canary.ask("the registry's own port", request).await;
 }

@@ -95,7 +95,7 @@ async fn answer(socket: &mut Socket, frame: &str) -> String {
         let next = tokio::time::timeout(testkit::PATIENCE, socket.next());
         match next.await.expect("an answer in time") {
             None | Some(Err(_) | Ok(Message::Pong(_))) => return heard,
-            Some(Ok(other)) => heard += &format!("{other:?}"),
+            Some(Ok(other)) => heard.push_str(&other.to_string()),
         }
     }
 }
