@@ -157,9 +157,10 @@ fn too_much(found: &Value) -> Option<&'static str> {
     if is_rpc(&text("rpc")) {
         return Some("an application takes calls");
     }
-    // Pages of tools answer each path with themselves; the catalogue is JSON.
+    // Pages of tools answer each path with themselves; the catalogue is a list.
     let products = text("products");
-    if products.starts_with("http/1.1 200") && products.contains("application/json") {
+    let (head, body) = products.split_once("\r\n\r\n").unwrap_or_default();
+    if head.starts_with("http/1.1 200") && body.starts_with('[') {
         return Some("it shows the catalogue");
     }
     text("mongo")
