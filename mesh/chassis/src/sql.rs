@@ -21,6 +21,9 @@ pub use database::Database;
 
 /// A statement that takes longer is ended by Postgres itself.
 const STATEMENT_TIMEOUT: &str = "5000";
+/// How long the writer of another process is waited for at least: SQLite looks now and then and
+/// keeps no queue, so it may miss many gaps.
+const OTHER_WRITER: Duration = Duration::from_secs(10);
 /// Connections that read a SQLite file beside its writer.
 const SQLITE_READERS: u32 = 4;
 /// How often it is told how full the pools are.
@@ -185,7 +188,7 @@ fn sqlite(url: &str, patience: Duration, query_only: &'static str) -> ConnectOpt
         sqlite
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(patience)
+            .busy_timeout(patience.max(OTHER_WRITER))
             .foreign_keys(true)
             .pragma("query_only", query_only)
     });

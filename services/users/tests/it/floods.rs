@@ -74,7 +74,11 @@ struct Flooded {
 
 impl Flooded {
     fn start() -> Arc<Self> {
-        let process = Process::start(env!("CARGO_BIN_EXE_users"), &["serve"], &[]);
+        let process = Process::start(
+            env!("CARGO_BIN_EXE_users"),
+            &["serve"],
+            &[("SQL_TIMEOUT_MILLIS", "30000")],
+        );
         process.address();
         let client = Client::builder().timeout(Duration::from_mins(1)).build();
         Arc::new(Self {
