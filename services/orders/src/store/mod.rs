@@ -56,10 +56,7 @@ impl Store {
         let transaction = self.connection.begin().await?;
         if !insert(&transaction, &order).await? {
             transaction.rollback().await?;
-            let before = self.find(&order.id).await?;
-            let same = before.filter(|before| before.is_of_the_same(&order));
-            return same
-                .ok_or_else(|| Error::unavailable("Something took the order's id; try again"));
+            return self.same_as(&order).await;
         }
         if let Thing::Product(product_id) = order.thing {
             let event = OrderPlaced {
@@ -80,8 +77,20 @@ impl Store {
     pub(crate) async fn insert_purchase(&self, order: Order) -> Result<(), Error> {
         let before = self.find(&order.id).await?;
         let order = order.apart_from(before.as_ref());
-        insert(&self.connection, &order).await?;
+        if !insert(&self.connection, &order).await? {
+            self.same_as(&order).await?;
+        }
         Ok(())
+    }
+
+    /// What stands under an order's id already, if it is the same one.
+    ///
+    /// # Errors
+    /// 503 when another one took the id at this very moment: the next try finds it.
+    async fn same_as(&self, order: &Order) -> Result<Order, Error> {
+        let before = self.find(&order.id).await?;
+        let same = before.filter(|before| before.is_of_the_same(order));
+        same.ok_or_else(|| Error::unavailable("Something took the order's id; try again"))
     }
 
     /// One order, whosever it is.
