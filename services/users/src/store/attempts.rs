@@ -6,8 +6,8 @@ use chassis::{Error, clock};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, ExprTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
-    sea_query::{Expr, OnConflict},
+    QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    sea_query::{Expr, LockBehavior, LockType, OnConflict},
 };
 
 use super::{
@@ -184,16 +184,32 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets what does not count any more.
+    /// Forgets what does not count any more. It waits for no row that a login holds: one that it passes by, it finds
+    /// the next time.
     pub(crate) async fn prune_attempts(&self) -> Result<(), Error> {
         let now = clock::now().timestamp_millis();
         let transaction = self.connection.begin().await?;
-        attempt::Entity::delete_many()
+        let over = attempt::Entity::find()
+            .select_only()
+            .column(attempt::Column::Scope)
             .filter(attempt::Column::EndsAt.lte(now))
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        attempt::Entity::delete_many()
+            .filter(attempt::Column::Scope.in_subquery(over.into_query()))
             .exec(&transaction)
             .await?;
-        known_network::Entity::delete_many()
+        let key = [
+            known_network::Column::UserId,
+            known_network::Column::Network,
+        ];
+        let unused = known_network::Entity::find()
+            .select_only()
+            .columns(key)
             .filter(known_network::Column::UsedAt.lte(now - millis(KNOWN_FOR)))
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        let key = Expr::tuple(key.map(|column| Expr::col(column)));
+        known_network::Entity::delete_many()
+            .filter(key.in_subquery(unused.into_query()))
             .exec(&transaction)
             .await?;
         transaction.commit().await?;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
+use sea_orm::{
+    ConnectionTrait as _, Database, DatabaseConnection, Statement, TransactionTrait as _,
+};
 use serde_json::json;
 use testkit::{Reply, TestService, eventually, send};
 use users::Users;
@@ -315,6 +317,29 @@ async fn what_is_over_is_forgotten(backend: Backend) {
         (left == 0).then_some(()).ok_or(left.to_string())
     })
     .await;
+}
+
+/// Logins hold rows and wait for others, so who tidies up must not hold some and wait for theirs.
+#[tokio::test]
+async fn who_forgets_waits_for_no_row_that_is_in_use() {
+    let store = store_flags(Backend::Postgres).await;
+    let mut flags = vec!["--upstream-urls", NOBODY];
+    flags.extend(store.iter().map(String::as_str));
+    let users = TestService::<Users>::start(&flags).await;
+    let rows = Database::connect(store_url(&users, &store)).await.unwrap();
+    let old = "INSERT INTO attempts (scope, made, ends_at) VALUES ('used', 1, 1), ('unused', 1, 1)";
+    rows.execute_unprepared(old).await.unwrap();
+    let user = rows.begin().await.unwrap();
+    let using = "UPDATE attempts SET made = 2 WHERE scope = 'used'";
+    user.execute_unprepared(using).await.unwrap();
+    let _next = TestService::<Users>::start_in(users.data(), &flags).await;
+    let left = "SELECT COUNT(*) AS number FROM attempts";
+    eventually("the row that nobody uses is gone", || async {
+        let left = number(&rows, left).await;
+        (left == 1).then_some(()).ok_or(left.to_string())
+    })
+    .await;
+    user.rollback().await.unwrap();
 }
 
 async fn an_account_knows_the_networks_used_last(backend: Backend) {
