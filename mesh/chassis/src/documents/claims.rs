@@ -63,6 +63,18 @@ impl Claims {
         Ok(found.map(|claim| claim.value))
     }
 
+    /// Forgets what was said under all ids that begin so: with what they are about, their text goes.
+    ///
+    /// # Errors
+    /// As [`Collection::run`].
+    pub async fn forget_all(&self, prefix: &str) -> Result<(), Error> {
+        // U+FFFF comes after whatever an id goes on with.
+        let all = doc! { "_id": { "$gte": prefix, "$lt": format!("{prefix}\u{ffff}") } };
+        let forget = |claims: mongodb::Collection<()>| async move { claims.delete_many(all).await };
+        self.0.run("claims.forget", forget).await?;
+        Ok(())
+    }
+
     /// Forgets those that were made before a time, in milliseconds since the epoch.
     pub(crate) async fn forget(&self, before: i64) -> Result<(), Error> {
         let old = doc! { "claimed_at": { "$lt": before } };

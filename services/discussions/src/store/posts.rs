@@ -159,6 +159,7 @@ impl Posts {
             .replace("posts.update", &post.id, post)
             .await?;
         if !replaced {
+            self.claims.forget_all(&successors(post.id)).await?;
             return Err(not_found());
         }
         self.followed(post.clone()).await?;
@@ -184,7 +185,7 @@ impl Posts {
         // Nobody who repeats the request that wrote it shall write it again.
         self.claims.claim(removal(id), true).await?;
         self.collection.remove("posts.remove", &id).await?;
-        Ok(())
+        self.claims.forget_all(&successors(id)).await
     }
 
     async fn was_removed(&self, id: PostId) -> Result<bool, Error> {
@@ -235,7 +236,12 @@ impl Posts {
 
 /// The claim to be what follows a state of a post.
 fn successor(post: &Post) -> String {
-    format!("post-after/{}/{}", post.id, post.revision)
+    format!("{}{}", successors(post.id), post.revision)
+}
+
+/// How all of those claims of a post begin.
+fn successors(id: PostId) -> String {
+    format!("post-after/{id}/")
 }
 
 /// The claim that a post is deleted.

@@ -18,6 +18,7 @@ on_each_store!(
     a_change_that_comes_after_the_deletion_brings_nothing_back,
     of_changes_of_a_post_at_once_none_is_lost,
     a_post_that_is_deleted_stays_deleted_whoever_changes_it,
+    nothing_of_a_deleted_post_is_left_in_the_store,
     a_change_that_is_written_late_undoes_none,
     who_repeats_a_request_does_not_bring_back_what_was_deleted,
     a_post_costs_no_more_after_comments_came_and_went,
@@ -26,7 +27,7 @@ on_each_store!(
 
 const MANY: usize = 150;
 /// Operations that the background may ask for meanwhile.
-const BESIDE: u64 = 4;
+const BESIDE: u64 = 10;
 
 async fn collection(plaza: &Plaza, name: &str) -> mongodb::Collection<Document> {
     let (url, database) = plaza.database();
@@ -126,6 +127,29 @@ async fn a_post_that_is_deleted_stays_deleted_whoever_changes_it(backend: Backen
         for plaza in [&one, &other] {
             plaza.get(&path).await.problem(404);
             assert_eq!(plaza.listed("/api/posts", "title").await, [""; 0]);
+        }
+    }
+}
+
+async fn nothing_of_a_deleted_post_is_left_in_the_store(backend: Backend) {
+    const SECRET: &str = "whatwaswritten";
+    let plaza = Plaza::start(backend).await;
+    let mut body = post("P");
+    body["content"] = SECRET.into();
+    let path = format!("/api/posts/{}", plaza.written(ANNA, &body).await);
+    for number in 0..3 {
+        body["content"] = format!("{SECRET}{number}").into();
+        plaza.put_as(ANNA, &path, &body).await.expect(200);
+    }
+    plaza.delete_as(ANNA, &path).await.expect(200);
+    let (url, database) = plaza.database();
+    let database = Client::with_uri_str(url).await.unwrap().database(database);
+    for name in database.list_collection_names().await.unwrap() {
+        let collection = database.collection::<Document>(&name);
+        let mut all = collection.find(doc! {}).await.unwrap();
+        while let Some(document) = all.next().await {
+            let document = document.unwrap().to_string();
+            assert!(!document.contains(SECRET), "{name}: {document}");
         }
     }
 }

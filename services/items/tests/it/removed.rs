@@ -16,7 +16,7 @@ on_each_store!(
 
 const MANY: usize = 150;
 /// Operations that the background may ask for meanwhile.
-const BESIDE: u64 = 3;
+const BESIDE: u64 = 10;
 
 /// Operations of the store for one list.
 async fn cost(plaza: &Plaza) -> u64 {
