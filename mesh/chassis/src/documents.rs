@@ -3,6 +3,7 @@
 mod chain;
 mod claims;
 mod collection;
+mod failure;
 mod gone;
 pub mod numbers;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 use mongodb::{
     Client,
     bson::{Document, doc},
-    error::{ErrorKind, WriteFailure},
+    error::ErrorKind,
     event::{EventHandler, cmap::CmapEvent},
     options::ClientOptions,
 };
@@ -28,8 +29,6 @@ use collection::{OPERATION_DEADLINE, POOL_LIMIT};
 
 /// A store that is not found within this time is away: the answer is 503.
 const SELECTION_TIMEOUT: Duration = Duration::from_secs(1);
-/// The server's code for an `_id`, or another unique value, that is taken.
-const DUPLICATE_KEY: i32 = 11_000;
 
 /// Opens database `name` at `url` (`mongodb://…`). Hosts in Consul's zone are looked up.
 ///
@@ -98,30 +97,6 @@ pub async fn turn<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, Error> {
 fn too_slow(operation: &str) -> Error {
     Error::unavailable("The store is too slow; try again")
         .caused_by(anyhow::anyhow!("{operation}: no answer in time"))
-}
-
-fn is_duplicate(error: &mongodb::error::Error) -> bool {
-    matches!(
-        *error.kind,
-        ErrorKind::Write(WriteFailure::WriteError(ref failure)) if failure.code == DUPLICATE_KEY
-    )
-}
-
-/// What a failure of the store means to the caller: 503 when the store is away, else 500.
-impl From<mongodb::error::Error> for Error {
-    fn from(error: mongodb::error::Error) -> Self {
-        let away = matches!(
-            *error.kind,
-            ErrorKind::ServerSelection { .. }
-                | ErrorKind::Io(_)
-                | ErrorKind::ConnectionPoolCleared { .. }
-        );
-        if away {
-            Self::unavailable("The store does not answer; try again").caused_by(error)
-        } else {
-            Self::internal(error)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -179,6 +179,9 @@ fn environment(mesh: &Mesh, command: &mut Command) {
     if let Ok(consul) = mesh.program("consul") {
         command.env("TEST_CONSUL", consul);
     }
+    if let Ok(documents) = mesh.program("documents") {
+        command.env("TEST_DOCUMENTS", documents);
+    }
     let port = |name: &str| mesh.port(name);
     let documents = |name: &str| format!("mongodb://127.0.0.1:{}/", port(name));
     let backends = [documents("suite_sqlite"), documents("suite_postgres")].join(",");

@@ -1,9 +1,10 @@
 //! A disk that is so small that a test fills it.
 
 use std::{
-    fs::{File, remove_file},
+    fs::{File, Permissions, remove_file},
     io::Write as _,
-    path::PathBuf,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
+    path::{Path, PathBuf},
     process::Command,
     sync::Arc,
 };
@@ -41,6 +42,21 @@ impl SmallDisk {
     pub fn folder(&self) -> Arc<TempDir> {
         let folder = tempfile::tempdir_in(self.mount.path());
         Arc::new(folder.expect("a folder on the small disk"))
+    }
+
+    /// A folder on it that belongs to whom `model` belongs to, for a server of another user.
+    ///
+    /// # Panics
+    /// When it cannot be made or given away.
+    pub(crate) fn folder_like(&self, model: &Path) -> PathBuf {
+        let folder = self.mount.path().join("server");
+        std::fs::create_dir(&folder).expect("a folder on the small disk");
+        let owner = std::fs::metadata(model).expect("the model is there");
+        let (user, group) = (Some(owner.uid()), Some(owner.gid()));
+        chown(&folder, user, group).expect("a folder can be given away");
+        let open = std::fs::set_permissions(self.mount.path(), Permissions::from_mode(0o711));
+        open.expect("the way to it can be opened");
+        folder
     }
 
     /// Takes all the space there is but about so many bytes.

@@ -6,6 +6,7 @@ pub mod browser;
 mod client;
 pub mod cursors;
 pub mod disk;
+pub mod documents;
 pub mod ledger;
 pub mod mesh;
 pub mod process;

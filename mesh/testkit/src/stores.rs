@@ -1,8 +1,10 @@
 //! Stores for tests. `cargo mesh test` starts the servers and says where they are.
 
-use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection};
+use std::path::PathBuf;
 
-use crate::unique;
+use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
+
+use crate::{disk::SmallDisk, unique};
 
 /// Variable with the URL of a Postgres server whose user may create databases, without a path.
 const POSTGRES: &str = "TEST_POSTGRES_URL";
@@ -62,6 +64,79 @@ pub async fn postgres() -> String {
         .await
         .expect("a connection can be closed");
     format!("{server}/{name}")
+}
+
+/// A Postgres database whose tables and indexes are on a small disk. It goes with this value: the server, which others
+/// use too, shall not look for files on a disk that is gone.
+#[derive(Debug)]
+pub struct SmallPostgres {
+    disk: SmallDisk,
+    name: String,
+}
+
+impl SmallPostgres {
+    /// A new, empty one; the disk has to be larger than 16 MiB.
+    ///
+    /// # Panics
+    /// As [`postgres`], and when the test does not run as root.
+    pub async fn create(mebibytes: u32) -> Self {
+        let (disk, name) = (SmallDisk::new(mebibytes), unique("test_"));
+        let connection = postgres_database("postgres").await;
+        let folder = disk.folder_like(&data_directory(&connection).await);
+        let made = Self { disk, name };
+        let name = &made.name;
+        for statement in [
+            format!("CREATE TABLESPACE {name} LOCATION '{}'", folder.display()),
+            format!("CREATE DATABASE {name} TABLESPACE {name}"),
+        ] {
+            let done = connection.execute_unprepared(&statement).await;
+            done.expect("a database can be created");
+        }
+        made
+    }
+
+    /// The disk, to be filled.
+    pub fn disk(&self) -> &SmallDisk {
+        &self.disk
+    }
+
+    /// Where it is.
+    ///
+    /// # Panics
+    /// As [`postgres`].
+    pub fn url(&self) -> String {
+        format!("{}/{}", variable(POSTGRES), self.name)
+    }
+
+    async fn remove(name: String) {
+        let connection = postgres_database("postgres").await;
+        for statement in [
+            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+            format!("DROP TABLESPACE IF EXISTS {name}"),
+        ] {
+            let done = connection.execute_unprepared(&statement).await;
+            done.expect("a database can be dropped");
+        }
+    }
+}
+
+impl Drop for SmallPostgres {
+    fn drop(&mut self) {
+        let name = std::mem::take(&mut self.name);
+        // A thread of its own: this one may be inside a runtime, or on its way out of a failed test.
+        let removing = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(Self::remove(name));
+        });
+        let _ = removing.join();
+    }
+}
+
+async fn data_directory(connection: &DatabaseConnection) -> PathBuf {
+    let shown = Statement::from_string(connection.get_database_backend(), "SHOW data_directory");
+    let row = connection.query_one_raw(shown).await.ok().flatten();
+    let path = row.and_then(|row| row.try_get_by_index::<String>(0).ok());
+    path.expect("Postgres says where its data is").into()
 }
 
 /// A connection to a database of the tests' Postgres by its name: `users` and `movies` are those of the services in the mesh.

@@ -24,7 +24,11 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::{by_id, is_duplicate, too_slow};
+use super::{
+    by_id,
+    failure::{self, is_duplicate},
+    too_slow,
+};
 use crate::{Error, stores};
 
 /// Connections of one process, and so the operations that the store has of it at a time.
@@ -37,11 +41,16 @@ pub(super) const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
 /// How long an operation goes on without its caller: then the machine of the store is gone, rather than slow.
 const GIVEN_UP: Duration = Duration::from_mins(1);
 
+/// What shows that something can be written.
+const PROBE_BYTES: usize = 64 * 1024;
+
 /// A database of documents. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
     database: mongodb::Database,
     limits: Limits,
+    /// The last failure of the disk that a write has been seen to follow.
+    overcome: Arc<AtomicU64>,
 }
 
 /// Who may ask the store now, and where it is done.
@@ -59,7 +68,11 @@ impl Database {
             tasks: tasks.clone(),
             asked: Arc::default(),
         };
-        Self { database, limits }
+        Self {
+            database,
+            limits,
+            overcome: Arc::new(AtomicU64::new(failure::of_the_disk())),
+        }
     }
 
     /// The collection of a name. It need not exist.
@@ -75,14 +88,29 @@ impl Database {
         self.limits.asked.load(Ordering::Relaxed)
     }
 
-    /// Whether the store answers.
+    /// Whether the store answers and, when a write failed for the disk's sake, can be written again.
     ///
     /// # Errors
-    /// 503 when it does not.
+    /// 503 when it does not, or cannot.
     pub async fn ping(&self) -> Result<(), Error> {
         let database = self.database.clone();
         let ping = async move { database.run_command(doc! { "ping": 1 }).await };
         self.limits.run("ping", OPERATION_DEADLINE, ping).await?;
+        let failures = failure::of_the_disk();
+        if self.overcome.load(Ordering::Acquire) != failures {
+            self.probe().await?;
+            self.overcome.store(failures, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Writes as much as a large request of ours, so that what is left of a full disk is not taken for space.
+    async fn probe(&self) -> Result<(), Error> {
+        let probes = self.collection::<Document>("store_probe");
+        let id = uuid::Uuid::now_v7().to_string();
+        let probe = doc! { "_id": &id, "filler": "x".repeat(PROBE_BYTES) };
+        probes.insert("store.probe", &probe).await?;
+        probes.remove("store.probed", &id).await?;
         Ok(())
     }
 }

@@ -23,9 +23,10 @@ use super::failure;
 const SQLITE_PROBE: &str = "CREATE TABLE IF NOT EXISTS store_probe (id INTEGER PRIMARY KEY, filler BLOB); \
      INSERT OR REPLACE INTO store_probe VALUES (1, zeroblob(65536))";
 /// Gives its space back.
-const SQLITE_PROBED: &str = "DELETE FROM store_probe";
-/// The same where others look after the space.
-const POSTGRES_PROBE: &str = "UPDATE seaql_migrations SET applied_at = applied_at";
+const PROBED: &str = "DELETE FROM store_probe";
+/// The same on Postgres, in a text that does not compress. What it takes is free again after a vacuum.
+const POSTGRES_PROBE: &str = "CREATE TABLE IF NOT EXISTS store_probe (filler TEXT); \
+     INSERT INTO store_probe SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 2048)";
 
 /// A relational store. Cheap to clone.
 ///
@@ -81,12 +82,28 @@ impl Database {
         Ok(())
     }
 
+    /// Runs one statement in a transaction of its own. A failure of the disk counts here, since who only tidies up tells
+    /// it to nobody but the log.
+    async fn committed<T>(
+        &self,
+        run: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, DbErr>,
+    ) -> Result<T, DbErr> {
+        let written = async {
+            let transaction = self.begin().await?;
+            let done = run(&transaction).await?;
+            transaction.commit().await?;
+            Ok(done)
+        };
+        written.await.inspect_err(failure::notice)
+    }
+
     async fn probe(&self) -> Result<(), DbErr> {
-        if self.get_database_backend() != DbBackend::Sqlite {
-            return self.execute_unprepared(POSTGRES_PROBE).await.map(drop);
-        }
-        self.execute_unprepared(SQLITE_PROBE).await?;
-        self.execute_unprepared(SQLITE_PROBED).await.map(drop)
+        let probe = match self.get_database_backend() {
+            DbBackend::Sqlite => SQLITE_PROBE,
+            _ => POSTGRES_PROBE,
+        };
+        self.execute_unprepared(probe).await?;
+        self.execute_unprepared(PROBED).await.map(drop)
     }
 
     /// Ends all connections.
@@ -109,37 +126,29 @@ impl ConnectionTrait for Database {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let transaction = self.begin().await?;
-        let done = transaction.execute_raw(statement).await?;
-        transaction.commit().await?;
-        Ok(done)
+        self.committed(async |writer| writer.execute_raw(statement).await)
+            .await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let transaction = self.begin().await?;
-        let done = transaction.execute_unprepared(sql).await?;
-        transaction.commit().await?;
-        Ok(done)
+        self.committed(async |writer| writer.execute_unprepared(sql).await)
+            .await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         if only_reads(&statement) {
             return self.reads.query_one_raw(statement).await;
         }
-        let transaction = self.begin().await?;
-        let row = transaction.query_one_raw(statement).await?;
-        transaction.commit().await?;
-        Ok(row)
+        self.committed(async |writer| writer.query_one_raw(statement).await)
+            .await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         if only_reads(&statement) {
             return self.reads.query_all_raw(statement).await;
         }
-        let transaction = self.begin().await?;
-        let rows = transaction.query_all_raw(statement).await?;
-        transaction.commit().await?;
-        Ok(rows)
+        self.committed(async |writer| writer.query_all_raw(statement).await)
+            .await
     }
 }
 

@@ -15,11 +15,18 @@ pub(super) fn of_the_disk() -> u64 {
     OF_THE_DISK.load(Ordering::Acquire)
 }
 
+/// Counts a failure, if it is the disk's. Twice does no harm.
+pub(super) fn notice(error: &DbErr) {
+    if is_of_the_disk(error) {
+        OF_THE_DISK.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 /// To the caller: 503 when the same may work in a moment, else 500.
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         if is_of_the_disk(&error) {
-            OF_THE_DISK.fetch_add(1, Ordering::AcqRel);
+            notice(&error);
             Self::unavailable("The store cannot keep anything at the moment; try again later")
                 .caused_by(error)
         } else if is_of_a_value(&error) {

@@ -164,6 +164,11 @@ async fn a_full_disk_loses_nothing_and_heals() {
 }
 
 #[tokio::test]
+async fn a_full_disk_of_postgres_loses_nothing_and_heals() {
+    ledger::survives_a_full_postgres::<Shelf<2>, _, _>("--store", &[], add, has).await;
+}
+
+#[tokio::test]
 async fn two_instances_on_one_file_keep_what_they_acknowledge() {
     ledger::holds_with_two_instances::<Shelf<2>, _, _>(&[], add, has).await;
 }

@@ -11,6 +11,7 @@ mod figures;
 mod grpc;
 mod helpers;
 mod instances;
+mod kept;
 mod paging;
 mod posts;
 mod removed;

@@ -10,5 +10,6 @@ mod events;
 mod figures;
 mod helpers;
 mod items;
+mod kept;
 mod removed;
 mod repeats;

@@ -5,5 +5,6 @@
 mod bad_input;
 mod figures;
 mod helpers;
+mod kept;
 mod polls;
 mod votes;
