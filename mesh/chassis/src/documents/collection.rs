@@ -47,7 +47,7 @@ const PROBE_BYTES: usize = 64 * 1024;
 /// A database of documents. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
-    database: mongodb::Database,
+    inner: mongodb::Database,
     limits: Limits,
     /// The last failure of the disk that a write has been seen to follow.
     overcome: Arc<AtomicU64>,
@@ -69,7 +69,7 @@ impl Database {
             asked: Arc::default(),
         };
         Self {
-            database,
+            inner: database,
             limits,
             overcome: Arc::new(AtomicU64::new(failure::of_the_disk())),
         }
@@ -78,7 +78,7 @@ impl Database {
     /// The collection of a name. It need not exist.
     pub fn collection<T: Send + Sync>(&self, name: &str) -> Collection<T> {
         Collection {
-            collection: self.database.collection(name),
+            collection: self.inner.collection(name),
             limits: self.limits.clone(),
         }
     }
@@ -93,7 +93,7 @@ impl Database {
     /// # Errors
     /// 503 when it does not, or cannot.
     pub async fn ping(&self) -> Result<(), Error> {
-        let database = self.database.clone();
+        let database = self.inner.clone();
         let ping = async move { database.run_command(doc! { "ping": 1 }).await };
         self.limits.run("ping", OPERATION_DEADLINE, ping).await?;
         let failures = failure::of_the_disk();
