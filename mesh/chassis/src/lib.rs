@@ -5,6 +5,7 @@
 //! the ingress routes, the intentions, spans and metrics.
 
 mod accept;
+mod account;
 mod address;
 mod admin;
 mod announce;
@@ -48,7 +49,9 @@ mod stores;
 mod text;
 pub mod token;
 mod upstream;
+mod web;
 
+pub use account::{AccountId, USERNAME_LENGTH, is_username};
 pub use address::is_mailable;
 pub use answer::Answer;
 pub use app::{App, main};
@@ -67,3 +70,4 @@ pub use settings::{Algorithm, Environment, Registration, Roles, Settings};
 pub use text::Text;
 pub use token::{Claims, Identity, Tokens};
 pub use upstream::{Address, Call, DEFAULT_DEADLINE, Upstream};
+pub use web::{is_web_reference, is_web_url};
