@@ -60,7 +60,7 @@ pub use error::{Code, Error, cause};
 pub use money::Money;
 pub use objective::Objective;
 pub use operation::{Operations, Repeatable};
-pub use page::{CursorTime, DEFAULT_LIMIT, MAX_LIMIT, Page};
+pub use page::{CursorTime, DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, Page, Paging};
 pub use proto::Rpc;
 pub use reply::{Content, Negotiated};
 pub use request::Request;

@@ -1,4 +1,4 @@
-//! Paging (D7): `limit` and an opaque `cursor` in, `Link: <…>; rel="next"` out.
+//! Paging (D7): `limit` and an opaque `cursor` in, `Link: <…>; rel="next"` out. Lists of the microblog take an `offset` too.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -12,6 +12,9 @@ use crate::{Answer, Error, Request};
 pub const DEFAULT_LIMIT: u64 = 50;
 /// Items of a page at most; a larger `limit` means this one.
 pub const MAX_LIMIT: u64 = 200;
+
+/// Items that an `offset` leaves out at most: a store walks over all of them.
+pub const MAX_OFFSET: u64 = 10_000;
 
 /// Bytes of a cursor at most: several times as many as any list gives out.
 const MAX_CURSOR: usize = 1024;
@@ -51,28 +54,98 @@ impl TryFrom<i64> for CursorTime {
     }
 }
 
+/// What a list may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paging {
+    pub(crate) default: u64,
+    pub(crate) most: u64,
+    pub(crate) offset: bool,
+    /// The bounds of `limit`, in words.
+    pub(crate) limit: &'static str,
+}
+
+impl Paging {
+    /// What a list may be asked for that does not say otherwise.
+    pub(crate) const PLAIN: Self = Self::by_cursor(
+        DEFAULT_LIMIT,
+        MAX_LIMIT,
+        "Items of a page, 1 to 200; 50 by default",
+    );
+
+    /// Pages of `default` items unless the caller says, and of `most` at most; `limit` says so in words.
+    pub const fn by_cursor(default: u64, most: u64, limit: &'static str) -> Self {
+        Self {
+            default,
+            most,
+            offset: false,
+            limit,
+        }
+    }
+
+    /// The same for a list that takes an `offset` beside the cursor.
+    pub const fn by_offset(default: u64, most: u64, limit: &'static str) -> Self {
+        Self {
+            offset: true,
+            ..Self::by_cursor(default, most, limit)
+        }
+    }
+
+    /// Clients that send an offset know one status for a bad parameter, whatever is wrong with it.
+    fn refuse(self, message: String) -> Error {
+        if self.offset {
+            Error::unacceptable(message)
+        } else {
+            Error::malformed(message)
+        }
+    }
+
+    fn limit(self, limit: Option<&str>) -> Result<u64, Error> {
+        match limit.map(str::parse::<u64>) {
+            None => Ok(self.default),
+            Some(Ok(limit)) if limit >= 1 => Ok(limit.min(self.most)),
+            Some(_) => {
+                Err(self.refuse(format!("`limit` must be a number from 1 to {}", self.most)))
+            }
+        }
+    }
+
+    /// A list that takes no offset says so: whoever counts by one would see its first page for ever.
+    fn offset(self, offset: Option<&str>) -> Result<u64, Error> {
+        let most = if self.offset { MAX_OFFSET } else { 0 };
+        let given = offset.map_or(Ok(0), str::parse::<u64>).ok();
+        given.filter(|offset| *offset <= most).ok_or_else(|| {
+            self.refuse(if self.offset {
+                format!("`offset` must be a number from 0 to {MAX_OFFSET}: for what follows, go by the Link header")
+            } else {
+                "This list takes no `offset`: for what follows, go by the Link header".to_owned()
+            })
+        })
+    }
+}
+
 /// Which part of a list is asked for; `K` is the key of the last item of the page before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<K> {
-    /// 1 to [`MAX_LIMIT`].
+    /// 1 to what the list has at most.
     pub limit: u64,
+    /// Items that are left out before the first; 0 where the list takes none.
+    pub offset: u64,
     /// Items after this key, in the list's own order; `None` for the first page.
     pub after: Option<K>,
 }
 
 impl<K: Serialize + DeserializeOwned> Page<K> {
-    pub(crate) fn parse(limit: Option<&str>, cursor: Option<&str>) -> Result<Self, Error> {
-        let limit = match limit.map(str::parse::<u64>) {
-            None => DEFAULT_LIMIT,
-            Some(Ok(limit)) if limit >= 1 => limit.min(MAX_LIMIT),
-            Some(_) => {
-                return Err(Error::malformed(format!(
-                    "limit must be a number from 1 to {MAX_LIMIT}"
-                )));
-            }
-        };
-        let after = cursor.map(decode).transpose()?;
-        Ok(Self { limit, after })
+    pub(crate) fn parse(
+        paging: Paging,
+        limit: Option<&str>,
+        cursor: Option<&str>,
+        offset: Option<&str>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            limit: paging.limit(limit)?,
+            offset: paging.offset(offset)?,
+            after: cursor.map(decode).transpose()?,
+        })
     }
 
     /// How many rows to fetch: one more than shown tells whether there is a next page.
@@ -139,7 +212,7 @@ impl<K: Serialize + DeserializeOwned> Page<K> {
             .query_pairs()
             // What the route knows nothing of stays out of the answer: it may be a token in the wrong place.
             .filter(|(name, _)| request.declared.contains(&name.as_str()))
-            .filter(|(name, _)| name != "cursor" && name != "limit")
+            .filter(|(name, _)| !["cursor", "limit", "offset"].contains(&name.as_str()))
             .collect();
         query.push(("limit".into(), self.limit.to_string()));
         query.push(("cursor".into(), encode(next)?));
@@ -176,7 +249,7 @@ mod tests {
 
     #[test]
     fn d7_limits_are_bounded_and_cursors_must_be_ours() {
-        let page = |limit, cursor| Page::<i64>::parse(limit, cursor);
+        let page = |limit, cursor| Page::<i64>::parse(Paging::PLAIN, limit, cursor, None);
         assert_eq!(page(None, None).unwrap().limit, 50);
         assert_eq!(page(Some("100000"), None).unwrap().limit, 200);
         for bad in ["0", "-1", "x", "1e3", "99999999999999999999999"] {
@@ -190,15 +263,41 @@ mod tests {
             assert!(page(None, Some(bad)).is_err(), "{bad}");
         }
         let long = encode(&"x".repeat(MAX_CURSOR)).unwrap();
-        assert!(Page::<String>::parse(None, Some(&long)).is_err());
+        assert!(Page::<String>::parse(Paging::PLAIN, None, Some(&long), None).is_err());
         let cursor = encode(&17_i64).unwrap();
         assert_eq!(page(None, Some(&cursor)).unwrap().after, Some(17));
     }
 
     #[test]
+    fn an_offset_is_bounded_and_never_ignored() {
+        let paging = Paging::by_offset(100, 1_000, "");
+        let page = |limit, offset| Page::<i64>::parse(paging, limit, None, offset);
+        let first = page(None, None).unwrap();
+        assert_eq!((first.limit, first.offset), (100, 0));
+        let last = page(Some("5000"), Some("10000")).unwrap();
+        assert_eq!((last.limit, last.offset), (1_000, 10_000));
+        let code = |page: Result<Page<i64>, Error>| page.unwrap_err().code();
+        for bad in ["-1", "10001", "x", "1e3", "99999999999999999999999"] {
+            assert_eq!(
+                code(page(None, Some(bad))),
+                crate::Code::Unacceptable,
+                "{bad}"
+            );
+        }
+        assert_eq!(code(page(Some("0"), None)), crate::Code::Unacceptable);
+        let plain = |offset| Page::<i64>::parse(Paging::PLAIN, None, None, Some(offset));
+        assert_eq!(plain("0").unwrap().offset, 0);
+        for ignored in ["1", "-1", "x"] {
+            assert_eq!(code(plain(ignored)), crate::Code::Malformed, "{ignored}");
+        }
+    }
+
+    #[test]
     fn a_cursor_holds_nothing_that_a_store_does_not_take() {
-        let texts =
-            |cursor: &str| Page::<String>::parse(None, Some(&URL_SAFE_NO_PAD.encode(cursor)));
+        let texts = |cursor: &str| {
+            let cursor = URL_SAFE_NO_PAD.encode(cursor);
+            Page::<String>::parse(Paging::PLAIN, None, Some(&cursor), None)
+        };
         assert_eq!(texts(r#""\u0001 x""#).unwrap().after.unwrap(), "\u{1} x");
         for bad in [r#""\u0000""#, r#""a\u0000b""#, "\"\0\"", r#""\ud800""#] {
             assert!(texts(bad).is_err(), "{bad}");
@@ -209,7 +308,7 @@ mod tests {
     fn a_cursor_holds_no_time_that_a_store_does_not_know() {
         let times = |micros: i64| {
             let cursor = encode(&(micros, 1)).unwrap();
-            Page::<(CursorTime, i64)>::parse(None, Some(&cursor))
+            Page::<(CursorTime, i64)>::parse(Paging::PLAIN, None, Some(&cursor), None)
         };
         let now = crate::clock::now();
         let page = times(now.timestamp_micros()).unwrap();

@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{Error, Identity, Page, accept, client, json, socket::Upgrade};
+use crate::{Error, Identity, Page, accept, client, json, page::Paging, socket::Upgrade};
 
 /// A request whose route is found and whose token, if it has one, is verified.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Request {
     pub(crate) query: String,
     /// The parameters that the route says it has.
     pub(crate) declared: Vec<&'static str>,
+    /// What its list may be asked for.
+    pub(crate) paging: Paging,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) identity: Option<Identity>,
@@ -95,11 +97,14 @@ impl Request {
     /// Which part of a list is asked for.
     ///
     /// # Errors
-    /// 400 for a `limit` that is no number from 1, or a foreign `cursor`.
+    /// 400 for a foreign `cursor`; 400, or 422 where the list takes an `offset`, for a `limit` or an
+    /// `offset` out of its bounds.
     pub fn page<K: Serialize + DeserializeOwned>(&self) -> Result<Page<K>, Error> {
         Page::parse(
+            self.paging,
             self.query("limit").as_deref(),
             self.query("cursor").as_deref(),
+            self.query("offset").as_deref(),
         )
     }
 

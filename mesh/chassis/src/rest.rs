@@ -11,7 +11,7 @@ use warp::{Filter, Reply as _, filters::BoxedFilter, path::FullPath, reply::Resp
 
 use crate::{
     Auth, Code, Error, Request, Route, Service, Tokens, answer, body, docs,
-    route::Segment,
+    route::{Segment, is_whole_number},
     socket::{self, Sockets, Upgrade},
 };
 
@@ -106,6 +106,7 @@ impl<S: Service> Rest<S> {
             params: params(route, &values),
             query,
             declared: route.query.iter().map(|(name, _)| *name).collect(),
+            paging: route.paging,
             headers,
             body: Bytes::new(),
             identity: None,
@@ -139,8 +140,12 @@ impl<S: Service> Rest<S> {
             if route.guards_origin {
                 self.sockets.origins.admit(&request.headers)?;
             }
+            if route.auth == Auth::None && route.method == Method::GET {
+                self.tokens.refuse_bad(&request.headers)?;
+            }
             self.tokens.identify(route.auth, &request.headers)?
         };
+        refuse_words(route, &request)?;
         if route.body.is_some() {
             request.body =
                 body::receive(&request.headers, body, route.body_limit, self.body_deadline).await?;
@@ -168,6 +173,9 @@ fn route_filter<S: Service>(rest: Arc<Rest<S>>, route: Arc<Route<S>>) -> BoxedFi
         .fold(start, |path, segment| match *segment {
             Segment::Literal(literal) => path.and(warp::path(literal)).boxed(),
             Segment::Text(_) => path.and(warp::path::param::<String>()).map(push).boxed(),
+            Segment::Integer(_) if route.refuses_words => {
+                path.and(warp::path::param::<String>()).map(push).boxed()
+            }
             Segment::Integer(_) => path
                 .and(warp::path::param::<Natural>())
                 .map(|path, number: Natural| push(path, number.0.to_string()))
@@ -238,6 +246,23 @@ fn params<S>(route: &Route<S>, values: &[String]) -> Vec<(&'static str, String)>
                 .map(|value| percent_decode_str(value).decode_utf8_lossy().into_owned()),
         )
         .collect()
+}
+
+/// Refuses a word in the place of a number, where the route does.
+fn refuse_words<S>(route: &Route<S>, request: &Request) -> Result<(), Error> {
+    if !route.refuses_words {
+        return Ok(());
+    }
+    for segment in &route.segments {
+        if let Segment::Integer(name) = segment
+            && !is_whole_number(&request.param::<String>(name)?)
+        {
+            return Err(Error::unacceptable(format!(
+                "`{name}` must be a whole number"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn reply(response: http::Response<Bytes>) -> Response {

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Answer, Code, Error, Objective, Request,
+    page::Paging,
     reply::Reply,
     schema::{Schema, Shape},
 };
@@ -20,7 +21,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Auth {
-    /// Anybody; a token that is sent is not even looked at.
+    /// Anybody. A token that is sent with a GET must be good all the same, as everywhere; with what
+    /// registers or logs in it is not even looked at.
     None,
     /// Anybody; a token that is sent must be good, and the handler learns whose it is.
     Optional,
@@ -89,6 +91,9 @@ pub struct Route<S> {
     pub(crate) listener: &'static str,
     pub(crate) documented: bool,
     pub(crate) segments: Vec<Segment>,
+    /// Whether a word where a number belongs is refused (422), rather than nowhere (404).
+    pub(crate) refuses_words: bool,
+    pub(crate) paging: Paging,
     pub(crate) auth: Auth,
     pub(crate) status: StatusCode,
     pub(crate) summary: &'static str,
@@ -252,6 +257,8 @@ impl<S: Send + Sync + 'static> Route<S> {
             template,
             listener: PUBLIC,
             documented: true,
+            refuses_words: false,
+            paging: Paging::PLAIN,
             auth: Auth::None,
             status,
             summary: "",
@@ -335,11 +342,33 @@ impl<S: Send + Sync + 'static> Route<S> {
     /// A list with `limit` and `cursor` (D7).
     #[must_use]
     pub fn paged(self) -> Self {
-        self.query("limit", "Items of a page, 1 to 200; 50 by default")
-            .query(
-                "cursor",
-                "Where the page begins: from the Link header of the page before",
-            )
+        self.paged_by(Paging::PLAIN)
+    }
+
+    /// A list with bounds of its own, and maybe an `offset`.
+    #[must_use]
+    pub fn paged_by(mut self, paging: Paging) -> Self {
+        self.paging = paging;
+        let list = self.query("limit", paging.limit).query(
+            "cursor",
+            "Where the page begins: from the Link header of the page before",
+        );
+        if !paging.offset {
+            return list;
+        }
+        list.query(
+            "offset",
+            "Items that are left out before the first, 0 to 10000; further on, go by the Link header",
+        )
+        .fails(&[Code::Unacceptable])
+    }
+
+    /// Answers 422 to a word where the path has a number, as the source of the route does;
+    /// otherwise a thing with such a name is nowhere (404).
+    #[must_use]
+    pub fn refuses_words(mut self) -> Self {
+        self.refuses_words = true;
+        self.fails(&[Code::Unacceptable])
     }
 
     /// Failures of its own, beside those that follow from its shape.
@@ -381,6 +410,10 @@ impl<S> Route<S> {
         let params = self.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(_) => None,
             Segment::Text(name) => Some(((*name).to_owned(), "string".into())),
+            // What the service itself refuses has to reach it.
+            Segment::Integer(name) if self.refuses_words => {
+                Some(((*name).to_owned(), "string".into()))
+            }
             Segment::Integer(name) => Some(((*name).to_owned(), "integer".into())),
         });
         RouteInfo {
@@ -415,10 +448,18 @@ impl<S> Route<S> {
             parts.next().is_some_and(|part| match segment {
                 Segment::Literal(literal) => part == *literal,
                 Segment::Text(_) => true,
-                Segment::Integer(_) => part.parse::<i64>().is_ok_and(|number| number >= 0),
+                Segment::Integer(_) => {
+                    self.refuses_words || part.parse::<i64>().is_ok_and(|number| number >= 0)
+                }
             })
         }) && parts.next().is_none()
     }
+}
+
+/// Whether a text is a whole number, be it one that nothing has.
+pub(crate) fn is_whole_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn segments(template: &'static str) -> Vec<Segment> {
@@ -461,6 +502,22 @@ mod tests {
             assert!(!route.matches(path), "{path}");
         }
         assert_eq!(route.public_template(), "/api/users/{user_id}");
+    }
+
+    #[test]
+    fn a_route_that_refuses_words_takes_them_and_its_ingress_lets_them_through() {
+        let route = route("/posts/id/{post_id:int}").refuses_words();
+        for path in ["/posts/id/17", "/posts/id/x", "/posts/id/-1"] {
+            assert!(route.matches(path), "{path}");
+        }
+        assert!(!route.matches("/posts/id") && !route.matches("/posts/id/1/2"));
+        assert_eq!(route.info().params["post_id"], "string");
+        for text in ["7", "-7", "007", "99999999999999999999"] {
+            assert!(is_whole_number(text), "{text}");
+        }
+        for text in ["", "-", "x", "1.5", "+7", "1e3", "٣"] {
+            assert!(!is_whole_number(text), "{text}");
+        }
     }
 
     #[test]

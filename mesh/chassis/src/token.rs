@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use watch::{TokenEnd, TokenWatch};
 
 use self::watch::Watchers;
-use crate::{Auth, Error, clock};
+use crate::{Auth, Code, Error, clock};
 
 /// `iss` of every token.
 pub const ISSUER: &str = "plaza";
@@ -182,6 +182,18 @@ impl Tokens {
             Some(value) => self
                 .verify(bearer(value.to_str().unwrap_or_default())?)
                 .map(Some),
+        }
+    }
+
+    /// Refuses a bad token of somebody who would need none. One that cannot be checked yet is let
+    /// be: reading does not depend on `users`.
+    ///
+    /// # Errors
+    /// 401 when a token is sent and bad.
+    pub(crate) fn refuse_bad(&self, headers: &HeaderMap) -> Result<(), Error> {
+        match self.identify(Auth::Optional, headers) {
+            Err(error) if error.code() == Code::Unauthenticated => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -109,6 +109,13 @@ impl Gone {
         facts.runs.outside_from(after + 1, last, limit)
     }
 
+    /// How many of the numbers up to `last` are not known to be gone.
+    pub fn remaining(&self, key: &str, last: u64) -> u64 {
+        let known = self.known(key);
+        let facts = known.facts();
+        last - facts.runs.count_to(last)
+    }
+
     /// The things that are there, from the last one down, read by `read`. It goes by what
     /// [`Gone::look`] found, and notes what it finds to be gone beside that.
     ///

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mesh_chassis::{Answer, Auth, Context, Error, Page, Request, Route, Service, Text};
+use mesh_chassis::{Answer, Auth, Context, Error, Page, Paging, Request, Route, Service, Text};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -37,7 +37,11 @@ impl Service for Echo {
             Route::get("/numbers", numbers)
                 .paged()
                 .query("other", "Nothing"),
+            Route::get("/counted", numbers).paged_by(Paging::by_offset(3, 4, "1 to 4")),
             Route::get("/things/{name}", thing),
+            Route::get("/numbers/{number:int}", number).refuses_words(),
+            Route::get("/ordinals/{number:int}", number),
+            Route::get("/mine", whose).auth(Auth::Optional),
         ]
     }
 
@@ -65,9 +69,18 @@ async fn slow(echo: Arc<Echo>, _: Request) -> Result<Answer<String>, Error> {
 
 async fn numbers(_: Arc<Echo>, request: Request) -> Result<Answer<Vec<i64>>, Error> {
     let page: Page<i64> = request.page()?;
-    let rows =
-        (page.after.map_or(0, |last| last + 1)..5).take(usize::try_from(page.fetch()).unwrap_or(0));
+    let rows = page.after.map_or(0, |last| last + 1)..5;
+    let rows = rows.skip(usize::try_from(page.offset).unwrap_or(0));
+    let rows = rows.take(usize::try_from(page.fetch()).unwrap_or(0));
     page.answer(&request, rows.collect(), |number| *number, |number| number)
+}
+
+async fn number(_: Arc<Echo>, request: Request) -> Result<Answer<i64>, Error> {
+    Ok(request.param::<i64>("number")?.into())
+}
+
+async fn whose(_: Arc<Echo>, request: Request) -> Result<Answer<Option<i64>>, Error> {
+    Ok(request.identity().map(|identity| identity.user_id).into())
 }
 
 async fn thing(_: Arc<Echo>, request: Request) -> Result<Answer<String>, Error> {

@@ -74,6 +74,87 @@ async fn d7_pages_link_to_the_next_until_there_is_none() {
 }
 
 #[tokio::test]
+async fn a_bad_token_is_refused_by_every_read_and_by_nothing_that_lets_somebody_in() {
+    let service = TestService::<Echo>::start(&[]).await;
+    let good = service.token(1, "ada");
+    let get = async |path: &str, authorization: &str| {
+        let request = service.request(Method::GET, path);
+        send(request.header("authorization", authorization)).await
+    };
+    for path in [
+        "/numbers",
+        "/things/x",
+        "/numbers/1",
+        "/mine",
+        "/docs",
+        "/openapi.json",
+    ] {
+        service.get(path).await.expect(200);
+        get(path, &format!("Bearer {good}")).await.expect(200);
+        for bad in ["", "Bearer", "Bearer a.b.c", &format!("Bearer {good}x")] {
+            let refused = get(path, bad).await;
+            assert_eq!(refused.status, 401, "{path} with {bad:?}: {}", refused.text);
+            assert!(refused.header("www-authenticate").starts_with("Bearer"));
+        }
+    }
+    // Whoever logs in again may still send the token that has ended.
+    let body = json!({"text": "hello"});
+    let doors = service.call(Method::POST, "/echo", "a.b.c", &body).await;
+    doors.expect(201);
+}
+
+#[tokio::test]
+async fn an_offset_counts_where_a_list_has_one_and_is_refused_elsewhere() {
+    let service = TestService::<Echo>::start(&[]).await;
+    let (mut offset, mut seen) = (0, Vec::new());
+    loop {
+        let page = service
+            .get(&format!("/counted?limit=2&offset={offset}"))
+            .await;
+        let page = page.expect(200).as_array().unwrap().clone();
+        if page.is_empty() {
+            break;
+        }
+        (offset, seen) = (offset + 2, [seen, page].concat());
+    }
+    assert_eq!(json!(seen), json!([0, 1, 2, 3, 4]));
+    let middle = service.get("/counted?limit=2&offset=1").await;
+    assert_eq!(middle.expect(200), &json!([1, 2]));
+    let link = middle.header("link").trim_start_matches('<');
+    let next = link.split('>').next().unwrap();
+    assert!(!next.contains("offset"), "it would count again: {next}");
+    assert_eq!(service.get(next).await.expect(200), &json!([3, 4]));
+    assert_eq!(service.get("/counted").await.expect(200), &json!([0, 1, 2]));
+    assert_eq!(
+        service.get("/counted?limit=9").await.expect(200),
+        &json!([0, 1, 2, 3])
+    );
+    service.get("/counted?offset=10000").await.expect(200);
+    for bad in ["offset=-1", "offset=10001", "offset=x", "limit=0"] {
+        service.get(&format!("/counted?{bad}")).await.problem(422);
+    }
+    service.get("/numbers?offset=0").await.expect(200);
+    let refused = service.get("/numbers?offset=2").await;
+    assert!(refused.problem(400).contains("Link"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_word_in_the_place_of_a_number_is_refused_or_nowhere() {
+    let service = TestService::<Echo>::start(&[]).await;
+    for path in ["/numbers/7", "/numbers/007", "/numbers/%37", "/ordinals/7"] {
+        assert_eq!(service.get(path).await.expect(200), &json!(7), "{path}");
+    }
+    for word in ["x", "1.5", "1e3", "%20", "%00", "%FF", "7%2F8"] {
+        let refused = service.get(&format!("/numbers/{word}")).await;
+        assert_eq!(refused.problem(422), "`number` must be a whole number");
+        service.get(&format!("/ordinals/{word}")).await.problem(404);
+    }
+    let nobodys = service.get("/numbers/99999999999999999999").await;
+    nobodys.problem(404);
+    service.get("/numbers/-7").await.expect(200);
+}
+
+#[tokio::test]
 async fn parameters_are_decoded_once() {
     let service = TestService::<Echo>::start(&[]).await;
     assert_eq!(service.get("/things/a%20b%2Fc").await.expect(200), "a b/c");

@@ -115,6 +115,7 @@ mod tests {
         let backend = database.get_database_backend();
         let page = Page {
             limit: 10,
+            offset: 0,
             after: Some(4000),
         };
         let title = Search {
@@ -127,6 +128,7 @@ mod tests {
         };
         let last = Page {
             limit: 10,
+            offset: 0,
             after: Some((800, 3, 4000)),
         };
         let asked = [

@@ -36,6 +36,13 @@ impl Runs {
         self.0.iter().flat_map(|(first, last)| [*first, *last])
     }
 
+    /// How many numbers from 1 to `last` are in the set.
+    pub(super) fn count_to(&self, last: u64) -> u64 {
+        let runs = self.0.range(..=last);
+        runs.map(|(first, end)| end.min(&last) + 1 - (*first).max(1))
+            .sum()
+    }
+
     /// The numbers from 1 that are not in the set, below one and falling, up to `limit`.
     pub(super) fn outside_below(&self, below: u64, limit: usize) -> Vec<u64> {
         let (mut numbers, mut next) = (Vec::new(), below.saturating_sub(1));
@@ -111,6 +118,7 @@ mod tests {
             [1, 5, 1_000_000_001]
         );
         assert_eq!(runs.outside_from(7, 9, 9), [0; 0]);
+        assert_eq!([1, 2, 5, 7].map(|last| runs.count_to(last)), [0, 1, 3, 5]);
     }
 
     #[test]
