@@ -6,8 +6,8 @@ use chassis::{Error, Text, clock};
 use messaging::Event;
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
     sea_query::{Expr, OnConflict},
 };
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,15 @@ pub(crate) struct PostQueued {
     pub(crate) job_id: Uuid,
 }
 
+/// A job that waits for its turn.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    pub(crate) user_id: i64,
+    /// Ids of jobs that have one turn, as all from before there were turns, are in the order of time.
+    job_id: Uuid,
+    turn: i64,
+}
+
 impl Event for PostQueued {
     const TYPE: &'static str = "timelines.queued";
 
@@ -62,8 +71,15 @@ impl Store {
             reason: Set(None),
             created_at: Set(clock::now()),
             finished_at: Set(None),
+            turn: Set(0),
         };
         let transaction = self.connection.begin().await?;
+        // Whoever asks after an answer comes after it: that one is committed. Of two that ask at
+        // once, which have no order, both may have one turn.
+        let row = job::ActiveModel {
+            turn: Set(last_turn(&transaction, new.user_id).await? + 1),
+            ..row
+        };
         let once = OnConflict::column(job::Column::JobId)
             .do_nothing()
             .to_owned();
@@ -96,6 +112,41 @@ impl Store {
                 _ => JobState::Queued,
             },
         }))
+    }
+
+    /// A job, if it waits.
+    pub(crate) async fn waiting_job(&self, id: Uuid) -> Result<Option<Waiting>, Error> {
+        let row = job::Entity::find_by_id(id.to_string())
+            .filter(job::Column::State.eq(QUEUED))
+            .one(&self.connection)
+            .await?;
+        Ok(row.map(|row| Waiting {
+            user_id: row.user_id,
+            job_id: id,
+            turn: row.turn,
+        }))
+    }
+
+    /// The first of those that wait of one author, up to a job.
+    pub(crate) async fn next_job(&self, last: &Waiting) -> Result<Option<Uuid>, Error> {
+        let same_turn = Condition::all()
+            .add(job::Column::Turn.eq(last.turn))
+            .add(job::Column::JobId.lte(last.job_id.to_string()));
+        let up_to = Condition::any()
+            .add(job::Column::Turn.lt(last.turn))
+            .add(same_turn);
+        let first = job::Entity::find()
+            .select_only()
+            .column(job::Column::JobId)
+            .filter(job::Column::UserId.eq(last.user_id))
+            .filter(job::Column::State.eq(QUEUED))
+            .filter(up_to)
+            .order_by_asc(job::Column::Turn)
+            .order_by_asc(job::Column::JobId)
+            .into_tuple::<String>()
+            .one(&self.connection)
+            .await?;
+        Ok(first.and_then(|id| id.parse().ok()))
     }
 
     /// Makes the post of a job; the state that the job is in then, `None` when it was done
@@ -168,6 +219,19 @@ impl Store {
             tokio::time::sleep(PRUNING).await;
         }
     }
+}
+
+/// The last turn of an author's jobs that wait; 0 where none does.
+async fn last_turn(transaction: &DatabaseTransaction, user_id: i64) -> Result<i64, Error> {
+    let last = job::Entity::find()
+        .select_only()
+        .column(job::Column::Turn)
+        .filter(job::Column::UserId.eq(user_id))
+        .filter(job::Column::State.eq(QUEUED))
+        .order_by_desc(job::Column::Turn)
+        .into_tuple::<i64>()
+        .one(transaction);
+    Ok(last.await?.unwrap_or_default())
 }
 
 /// The post that a job asks for, checked again: rules may have changed since.

@@ -19,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(chassis::operation::Migration),
             Box::new(chassis::operation::LocationMigration),
             Box::new(chassis::operation::NumberMigration),
+            Box::new(Turns),
         ]
     }
 }
@@ -63,6 +64,37 @@ impl MigrationTrait for Microblog {
             manager.create_index(index).await?;
         }
         Ok(())
+    }
+}
+
+/// The order of the posts that one author has made behind.
+struct Turns;
+
+impl MigrationName for Turns {
+    fn name(&self) -> &'static str {
+        "m0002_turns"
+    }
+}
+
+#[expect(
+    elided_lifetimes_in_paths,
+    reason = "the trait's own macro does not accept a written lifetime"
+)]
+#[async_trait::async_trait]
+impl MigrationTrait for Turns {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // An instance of the release before, which knows of no turns, goes on beside this one.
+        let turn = big_integer("turn").default(0).take();
+        let table = Table::alter().table("jobs").add_column(turn).take();
+        manager.alter_table(table).await?;
+        let waiting = Index::create()
+            .name("jobs_of_author")
+            .table("jobs")
+            .col("user_id")
+            .col("state")
+            .col("turn")
+            .to_owned();
+        manager.create_index(waiting).await
     }
 }
 

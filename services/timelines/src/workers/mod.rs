@@ -31,7 +31,8 @@ pub(crate) async fn start(store: &Store, homes: &Arc<Homes>, broker: &Broker, co
         fan_out::consumer(homes).start(broker, context).await;
     }
     if context.works(POST_JOBS) {
-        post_jobs::consumer(store).start(broker, context).await;
-        context.spawn(post_jobs::sweep(store.clone()));
+        let makers = post_jobs::Makers::new(store);
+        makers.consumer().start(broker, context).await;
+        context.spawn(makers.sweep());
     }
 }

@@ -16,6 +16,8 @@ crate::on_each_store![
     s2_35_a_worker_process_makes_the_posts,
     s2_35_a_worker_that_dies_makes_each_post_once,
     s2_35_a_job_whose_message_was_lost_is_found,
+    posts_of_one_author_are_made_in_the_order_of_asking_by_two_instances,
+    a_job_that_cannot_be_done_does_not_stop_those_behind_it,
     s2_73_a_job_is_its_owners_alone,
     s2_73_a_job_that_fails_says_why,
 ];
@@ -173,6 +175,48 @@ async fn s2_35_a_job_whose_message_was_lost_is_found(backend: Backend) {
         .await;
     let _worker = Worker::start(&plaza, &[]);
     assert_eq!(ended(&plaza, &ada, &job_id).await["status"], "done");
+}
+
+async fn posts_of_one_author_are_made_in_the_order_of_asking_by_two_instances(backend: Backend) {
+    const POSTS: usize = 100;
+    let plaza = Plaza::start_with(backend, &["--roles", "none"]).await;
+    let other = plaza.another(&["--roles", "none"]).await;
+    declared(&plaza).await;
+    let (ada, grace) = (plaza.person(), plaza.person());
+    let mut jobs = Vec::new();
+    for number in 0..POSTS {
+        let door = if number % 2 == 0 { &plaza } else { &other };
+        jobs.push(queued(door, &ada, &number.to_string()).await);
+        if number % 10 == 0 {
+            queued(door, &grace, "meanwhile").await;
+        }
+    }
+    let work = ["--roles", "post-jobs"];
+    let (_one, _another) = tokio::join!(plaza.another(&work), plaza.another(&work));
+    for job_id in &jobs {
+        assert_eq!(ended(&plaza, &ada, job_id).await["status"], "done");
+    }
+    let path = format!("/posts/{}?limit=200", ada.username);
+    let posts = plaza.get(&path).await;
+    let posts = posts.expect(200).as_array().unwrap();
+    let texts: Vec<&str> = posts
+        .iter()
+        .filter_map(|post| post["text"].as_str())
+        .collect();
+    let asked: Vec<String> = (0..POSTS).rev().map(|number| number.to_string()).collect();
+    assert_eq!(texts, asked);
+}
+
+async fn a_job_that_cannot_be_done_does_not_stop_those_behind_it(backend: Backend) {
+    let plaza = Plaza::start_with(backend, &["--roles", "none"]).await;
+    declared(&plaza).await;
+    let ada = plaza.person();
+    let first = queued(&plaza, &ada, "fine today").await;
+    plaza.execute("UPDATE jobs SET text = ''").await;
+    let second = queued(&plaza, &ada, "behind it").await;
+    let _worker = Worker::start(&plaza, &[]);
+    assert_eq!(ended(&plaza, &ada, &second).await["status"], "done");
+    assert_eq!(job(&plaza, &ada, &first).await["status"], "failed");
 }
 
 async fn s2_73_a_job_is_its_owners_alone(backend: Backend) {
