@@ -20,6 +20,8 @@ use cache::{Cache, Found, LIFE, Listed};
 
 /// Numbers that are looked at together at least, once deleted posts left gaps.
 const FEWEST: usize = 50;
+/// Posts that are read together at most, where many are left out before a page.
+const MOST: usize = 1_000;
 /// Readers that are written to together.
 const BATCH: u64 = 500;
 /// How much longer than at work a long delivery rests.
@@ -51,13 +53,17 @@ impl Homes {
         let wanted = usize::try_from(page.fetch()).unwrap_or(usize::MAX);
         let reader = self.store.reader(user_id).await?;
         let mut before = page.after.unwrap_or(i64::MAX);
+        let mut skip = usize::try_from(page.offset).unwrap_or(usize::MAX);
         let (mut posts, mut fewest) = (Vec::new(), 0);
         loop {
-            let limit = (wanted - posts.len()).max(fewest);
+            let missing = skip.saturating_add(wanted - posts.len());
+            let limit = missing.clamp(fewest, MOST);
             let ids = self.ids(reader, before, limit).await?;
             let found = self.store.list_posts_by_ids(&ids).await?;
             self.forget_deleted(reader, &ids, &found).await;
-            posts.extend(found);
+            let skipped = skip.min(found.len());
+            skip -= skipped;
+            posts.extend(found.into_iter().skip(skipped));
             fewest = FEWEST;
             match ids.last() {
                 Some(last) if ids.len() == limit && posts.len() < wanted => before = *last,

@@ -3,10 +3,13 @@
 mod jobs;
 mod posts;
 
-use chassis::{Auth, Code, Error, Route};
+use chassis::{Auth, Code, Error, Paging, Route};
 use http::StatusCode;
 
 use crate::Timelines;
+
+/// What lists of posts may be asked for.
+const POSTS: Paging = Paging::by_offset(50, 200, "Posts of a page, 1 to 200; 50 by default");
 
 type Answered<T> = Result<chassis::Answer<T>, Error>;
 
@@ -32,6 +35,7 @@ fn writing() -> Vec<Route<Timelines>> {
             .summary("Tells the fate of a post that is written behind")
             .fails(&[Code::Forbidden]),
         Route::delete("/posts/id/{post_id:int}", posts::remove)
+            .refuses_words()
             .summary("Deletes an own post")
             .fails(&[Code::Forbidden]),
     ]
@@ -41,15 +45,17 @@ fn reading() -> Vec<Route<Timelines>> {
     vec![
         Route::get("/posts", posts::list)
             .summary("Lists all posts, newest first")
-            .paged(),
-        Route::get("/posts/id/{post_id:int}", posts::show).summary("Shows a post"),
+            .paged_by(POSTS),
+        Route::get("/posts/id/{post_id:int}", posts::show)
+            .refuses_words()
+            .summary("Shows a post"),
         Route::get("/posts/{username}", posts::list_of_user)
             .summary("Lists the posts of a person, newest first")
-            .paged(),
+            .paged_by(POSTS),
         Route::get("/posts/home/{username}", posts::home)
             .auth(Auth::Required)
             .summary("Lists the posts of those whom one follows, newest first")
             .fails(&[Code::Forbidden])
-            .paged(),
+            .paged_by(POSTS),
     ]
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Error, Page, Request, clock};
+use chassis::{AccountId, Error, Page, Request, clock};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,7 +19,7 @@ use crate::{
 })))]
 pub(super) struct CreatePostRequest {
     /// Your own, or left out.
-    user_id: Option<i64>,
+    user_id: Option<AccountId>,
     text: PostText,
     /// What the post repeats: an http or https URL.
     repost_original_url: Option<RepostUrl>,
@@ -31,7 +31,7 @@ impl CreatePostRequest {
         let caller = request.caller()?;
         if self
             .user_id
-            .is_some_and(|user_id| user_id != caller.user_id)
+            .is_some_and(|user_id| user_id.get() != caller.user_id)
         {
             return Err(Error::forbidden("user_id must be your own, or left out"));
         }

@@ -134,7 +134,8 @@ impl Store {
         if let Some(after) = page.after {
             query = query.filter(post::Column::Id.lt(after));
         }
-        let query = query.order_by_desc(post::Column::Id).limit(page.fetch());
+        let query = query.order_by_desc(post::Column::Id);
+        let query = query.offset(page.offset).limit(page.fetch());
         let rows = query.all(&self.connection).await?;
         Ok(rows.into_iter().map(Post::from).collect())
     }

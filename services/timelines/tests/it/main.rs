@@ -11,6 +11,7 @@ mod helpers;
 mod home;
 mod jobs;
 mod kept;
+mod offsets;
 mod posts;
 mod redis;
 mod teller;

@@ -55,9 +55,23 @@ async fn s2_22_one_post_is_shown(backend: Backend) {
     let post = reply.expect(201);
     let shown = plaza.get(&format!("/posts/id/{}", post["post_id"])).await;
     assert_eq!(shown.expect(200), post);
-    for missing in ["0", "999999999", "9223372036854775807", "-1", "x", "1.5"] {
+    for missing in [
+        "0",
+        "999999999",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-1",
+    ] {
         let path = format!("/posts/id/{missing}");
         plaza.get(&path).await.problem(404);
+        plaza.delete_as(&ada, &path).await.problem(404);
+    }
+    for word in ["abc", "1.5", "%00"] {
+        let path = format!("/posts/id/{word}");
+        plaza.get(&path).await.problem(422);
+        plaza.delete_as(&ada, &path).await.problem(422);
+        let anonymous = plaza.service.call(Method::DELETE, &path, "", &Value::Null);
+        anonymous.await.problem(401);
     }
 }
 
@@ -87,7 +101,7 @@ async fn s2_23_only_users_can_say_that_somebody_is_nobody(backend: Backend) {
         assert_eq!(reply.problem(404), "User not found");
     }
     let finds = plaza.users.calls("Find");
-    for impossible in ["x", "a%20b", "a%00bc", "%3Cscript%3E", &"x".repeat(33)] {
+    for impossible in ["x", "a%20b", "a%00bc", "%3Cscript%3E", &"x".repeat(51)] {
         let reply = plaza.get(&format!("/posts/{impossible}")).await;
         reply.problem(404);
     }
