@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Answer, Error, Page, Request, clock};
+use chassis::{AccountId, Answer, Error, Page, Request, clock};
 use http::{HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -19,7 +19,7 @@ use crate::{
 #[schema(examples(json!({ "comment_text": "How far does it get in winter?" })))]
 pub(super) struct CommentRequest {
     /// Whose comment it is: the caller's own id, or nothing.
-    user_id: Option<i64>,
+    user_id: Option<AccountId>,
     comment_text: CommentText,
 }
 

@@ -4,12 +4,19 @@ mod comments;
 mod posts;
 mod topics;
 
-use chassis::{Auth, Code, Error, Request, Route};
+use chassis::{AccountId, Auth, Code, Error, Paging, Request, Route};
 use http::Method;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{Discussions, clients::Author, model::PostId};
+
+/// What a post shows of its comments at once.
+const COMMENTS: Paging = Paging::by_cursor(
+    200,
+    200,
+    "Comments that are shown, 1 to 200; 200 by default",
+);
 
 type Answered<T> = Result<chassis::Answer<T>, Error>;
 
@@ -39,7 +46,10 @@ fn post_routes() -> Vec<Route<Discussions>> {
             )
             .paged(),
         Route::get("/api/posts/{post_id}", posts::show)
-            .summary("Shows a post with its newest comments, 200 at most"),
+            .summary(
+                "Shows a post with its comments, newest first; the Link header leads to older ones",
+            )
+            .paged_by(COMMENTS),
         Route::put("/api/posts/{post_id}", posts::change)
             .summary("Changes an own post")
             .fails(&[Code::Forbidden]),
@@ -75,12 +85,24 @@ fn comment_routes() -> Vec<Route<Discussions>> {
 
 fn topic_routes() -> Vec<Route<Discussions>> {
     const SUBSCRIPTION: &str = "/api/topics/{car_model}/subscription";
+    // A path has no place for each name: `.` is gone on the way, and a slash is refused.
+    const OF_ANY: &str = "/api/topics/subscription";
+    let of_any = |route: Route<Discussions>| route.query("car_model", "The car, by any name");
     vec![
         Route::without_body(Method::PUT, SUBSCRIPTION, topics::subscribe)
             .summary("Subscribes to new posts about a car")
+            .fails(&[Code::Unacceptable])
             .auth(Auth::Required),
         Route::delete(SUBSCRIPTION, topics::unsubscribe)
-            .summary("Ends a subscription to new posts about a car"),
+            .summary("Ends a subscription to new posts about a car")
+            .fails(&[Code::Unacceptable]),
+        of_any(Route::without_body(Method::PUT, OF_ANY, topics::subscribe))
+            .summary("Subscribes to new posts about a car whose name has no place in a path")
+            .fails(&[Code::Unacceptable])
+            .auth(Auth::Required),
+        of_any(Route::delete(OF_ANY, topics::unsubscribe))
+            .summary("Ends a subscription to new posts about such a car")
+            .fails(&[Code::Unacceptable]),
         Route::get("/api/users/me/subscriptions", topics::list)
             .summary("Lists one's own subscriptions, newest first")
             .auth(Auth::Required)
@@ -127,9 +149,9 @@ impl From<&Author> for AuthorResponse {
 }
 
 /// Refuses a `user_id` in a body that is not the caller's own (D6).
-fn require_own_id(named: Option<i64>, caller: i64) -> Result<(), Error> {
+fn require_own_id(named: Option<AccountId>, caller: i64) -> Result<(), Error> {
     match named {
-        Some(named) if named != caller => {
+        Some(named) if named.get() != caller => {
             Err(Error::forbidden("user_id must be your own, or left out"))
         }
         _ => Ok(()),

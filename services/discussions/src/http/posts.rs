@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Answer, Error, MAX_LIMIT, Page, Request, clock};
+use chassis::{AccountId, Answer, Error, Page, Request, clock};
 use http::{HeaderValue, header};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -27,7 +27,7 @@ use crate::{
 })))]
 pub(super) struct CreatePostRequest {
     /// Whose post it is: the caller's own id, or nothing.
-    user_id: Option<i64>,
+    user_id: Option<AccountId>,
     title: Title,
     content: Content,
     car_model: CarModel,
@@ -151,6 +151,10 @@ fn filter(request: &Request) -> Result<Filter, Error> {
 pub(super) struct PostWithCommentsResponse {
     #[serde(flatten)]
     post: PostResponse,
+    /// How many comments there are. Where they are more than are shown at once, some that were
+    /// deleted may be counted.
+    comment_count: u64,
+    /// The newest ones, or those that the cursor leads to.
     comments: Vec<CommentResponse>,
 }
 
@@ -161,20 +165,32 @@ pub(super) async fn show(
 ) -> Answered<PostWithCommentsResponse> {
     let store = &discussions.store;
     let post = store.posts.get(post_id(&request)?).await?;
-    let comments = store.comments.list(post.id, None, MAX_LIMIT).await?;
-    let writers = comments
-        .iter()
-        .map(|comment| comment.user_id)
-        .chain([post.user_id]);
-    let authors = discussions.authors.of(writers).await;
-    let comments = comments
-        .iter()
-        .map(|comment| CommentResponse::new(comment, &authors));
-    let shown = PostWithCommentsResponse {
-        post: PostResponse::new(&post, &authors),
-        comments: comments.collect(),
+    // The key is a comment's place in the discussion.
+    let page: Page<u64> = request.page()?;
+    let comments = &store.comments;
+    let rows = comments.list(post.id, page.after, page.fetch()).await?;
+    let all = page.after.is_none() && (rows.len() as u64) < page.fetch();
+    let comment_count = if all {
+        rows.len() as u64
+    } else {
+        comments.count(post.id).await?
     };
-    Ok(shown.into())
+    let writers = rows.iter().map(|comment| comment.user_id);
+    let writers = writers.chain([post.user_id]);
+    let authors = discussions.authors.of(writers).await;
+    page.wrapped(
+        &request,
+        rows,
+        |comment| comment.id.number,
+        |rows| PostWithCommentsResponse {
+            post: PostResponse::new(&post, &authors),
+            comment_count,
+            comments: rows
+                .iter()
+                .map(|comment| CommentResponse::new(comment, &authors))
+                .collect(),
+        },
+    )
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -74,7 +74,10 @@ pub(super) async fn list(
     )
 }
 
+/// The car that the path names, or the query.
 fn car_model(request: &Request) -> Result<CarModel, Error> {
-    let named: String = request.param("car_model")?;
+    let named = request.param::<String>("car_model").ok();
+    let named = named.or_else(|| request.query("car_model"));
+    let named = named.ok_or_else(|| Error::malformed("`car_model` is missing in the query"))?;
     named.parse().map_err(Error::unacceptable)
 }

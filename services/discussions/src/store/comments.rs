@@ -186,6 +186,12 @@ impl Comments {
         self.gone.list(&post.to_string(), part, read).await
     }
 
+    /// How many comments there are, by what is noted: of those that are gone, some may count.
+    pub(crate) async fn count(&self, post: PostId) -> Result<u64, Error> {
+        let last = self.look(post).await?;
+        Ok(self.gone.remaining(&post.to_string(), last))
+    }
+
     /// The comments after a place, up to `limit`, in order, with the place that they reach to and
     /// the last of the discussion. Without a place to begin from, only the latter.
     pub(crate) async fn after(

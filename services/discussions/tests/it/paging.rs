@@ -8,6 +8,7 @@ on_each_store!(
     d7_posts_come_in_pages_beyond_what_is_in_memory,
     d7_filters_stay_in_the_link,
     d7_comments_come_in_pages_newest_first,
+    s0_08_a_post_says_how_many_comments_it_has_and_leads_to_all_of_them,
     d7_new_posts_do_not_shift_a_page,
 );
 
@@ -86,6 +87,43 @@ async fn d7_comments_come_in_pages_newest_first(backend: Backend) {
     for limit in [1, 2, 3, 4, 5] {
         let texts = walk(&plaza, &format!("{path}?limit={limit}"), "comment_text").await;
         assert_eq!(texts, ["5", "4", "2", "1"], "limit {limit}");
+    }
+}
+
+async fn s0_08_a_post_says_how_many_comments_it_has_and_leads_to_all_of_them(backend: Backend) {
+    let plaza = Plaza::start(backend).await;
+    let id = plaza.written(ANNA, &post("Best car")).await;
+    let path = format!("/api/posts/{id}");
+    assert_eq!(plaza.get(&path).await.expect(200)["comment_count"], 0);
+    let mut said = Vec::new();
+    for number in 0..203 {
+        said.insert(0, plaza.commented(BEN, &id, &number.to_string()).await);
+    }
+    let first = plaza.get(&path).await;
+    assert_eq!(first.expect(200)["comment_count"], 203);
+    assert_eq!(members(&first.json["comments"], "comment_id"), said[..200]);
+    let rest = plaza.get(next_page(&first)).await;
+    assert_eq!(rest.expect(200)["comment_count"], 203);
+    assert_eq!(members(&rest.json["comments"], "comment_id"), said[200..]);
+    assert_eq!(next_page(&rest), "");
+    for gone in [said.remove(202), said.remove(100), said.remove(0)] {
+        let path = format!("{path}/comments/{gone}");
+        plaza.delete_as(BEN, &path).await.expect(200);
+    }
+    let other = plaza.another().await;
+    for plaza in [&plaza, &other] {
+        let mut next = format!("{path}?limit=70");
+        let mut seen = Vec::new();
+        while !next.is_empty() {
+            let page = plaza.get(&next).await;
+            assert_eq!(page.expect(200)["comment_count"], 200);
+            seen.extend(members(&page.json["comments"], "comment_id"));
+            next_page(&page).clone_into(&mut next);
+        }
+        assert_eq!(seen, said);
+    }
+    for bad in ["limit=0", "cursor=x", "offset=1"] {
+        plaza.get(&format!("{path}?{bad}")).await.problem(400);
     }
 }
 

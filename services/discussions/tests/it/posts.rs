@@ -11,6 +11,7 @@ on_each_store!(
     s0_06_what_a_client_may_not_set_is_not_stored,
     s0_07_all_posts_are_a_bare_array,
     s0_08_one_post_has_its_comments,
+    s0_06_the_number_of_an_account_may_be_a_text,
     s0_09_updating_changes_what_is_sent,
     s0_10_deleting_takes_the_comments_along,
     s0_15_posts_survive_a_restart,
@@ -99,6 +100,36 @@ async fn s0_07_all_posts_are_a_bare_array(backend: Backend) {
         timestamp.ends_with('Z') && timestamp.len() == 27,
         "{timestamp}"
     );
+}
+
+async fn s0_06_the_number_of_an_account_may_be_a_text(backend: Backend) {
+    let plaza = Plaza::start(backend).await;
+    let mut body = post("Best Dream Car");
+    body["user_id"] = ANNA.to_string().into();
+    let id = plaza.written(ANNA, &body).await;
+    plaza
+        .put_as(ANNA, &format!("/api/posts/{id}"), &body)
+        .await
+        .expect(200);
+    let comments = format!("/api/posts/{id}/comments");
+    let comment = |user_id: &str| json!({ "user_id": user_id, "comment_text": "Yes" });
+    plaza
+        .post_as(ANNA, &comments, &comment("7"))
+        .await
+        .expect(201);
+    plaza
+        .post_as(BEN, &comments, &comment("7"))
+        .await
+        .problem(403);
+    plaza.post_as(BEN, "/api/posts", &body).await.problem(403);
+    for bad in ["", "seven", "7.5", "-7", " 7"] {
+        plaza
+            .post_as(ANNA, &comments, &comment(bad))
+            .await
+            .problem(422);
+        body["user_id"] = bad.into();
+        plaza.post_as(ANNA, "/api/posts", &body).await.problem(422);
+    }
 }
 
 async fn s0_08_one_post_has_its_comments(backend: Backend) {

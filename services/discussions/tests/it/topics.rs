@@ -10,6 +10,7 @@ on_each_store!(
     d10_spellings_of_a_car_are_one_subscription,
     d10_subscriptions_are_ones_own,
     d10_names_that_are_none_are_refused,
+    what_a_post_can_be_about_can_be_subscribed_to,
     d7_subscriptions_come_in_pages_newest_first,
 );
 
@@ -88,6 +89,47 @@ async fn d10_names_that_are_none_are_refused(backend: Backend) {
         plaza.put_as(ANNA, &path, &Value::Null).await.expect(200);
     }
     assert_eq!(mine(&plaza, ANNA).await.len(), 7);
+}
+
+async fn what_a_post_can_be_about_can_be_subscribed_to(backend: Backend) {
+    let plaza = Plaza::start(backend).await;
+    for (model, written) in [
+        ("Peugeot 208/2008", "Peugeot+208%2F2008"),
+        ("A\\B", "A%5CB"),
+        (".", "."),
+        ("..", "%2E%2E"),
+        ("../x", "..%2Fx"),
+        ("C+", "C%2B"),
+        ("50%", "50%25"),
+        ("a;b?c#d&e=f", "a%3Bb%3Fc%23d%26e%3Df"),
+        ("Škoda", "%C5%A0koda"),
+        ("subscription", "subscription"),
+    ] {
+        let body = json!({ "title": "t", "content": "c", "car_model": model });
+        plaza.written(BEN, &body).await;
+        let path = format!("/api/topics/subscription?car_model={written}");
+        let subscribed = plaza.put_as(ANNA, &path, &Value::Null).await;
+        assert_eq!(
+            subscribed.expect(200)["message"],
+            format!("Subscribed to {model}.")
+        );
+        assert_eq!(mine(&plaza, ANNA).await, [model]);
+        let posts = plaza.get(&format!("/api/posts?car_model={written}")).await;
+        assert_eq!(members(posts.expect(200), "car_model"), [model]);
+        let ended = plaza.delete_as(ANNA, &path).await;
+        assert_eq!(
+            ended.expect(200)["message"],
+            format!("Unsubscribed from {model}.")
+        );
+    }
+    let path = "/api/topics/subscription";
+    plaza.put_as(ANNA, path, &Value::Null).await.problem(400);
+    let blank = format!("{path}?car_model=%20");
+    plaza.put_as(ANNA, &blank, &Value::Null).await.problem(422);
+    let anonymous = plaza
+        .service
+        .call(reqwest::Method::PUT, path, "", &Value::Null);
+    anonymous.await.problem(401);
 }
 
 async fn d7_subscriptions_come_in_pages_newest_first(backend: Backend) {
