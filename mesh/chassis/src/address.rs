@@ -2,6 +2,8 @@
 
 use email_address::{EmailAddress, Options};
 
+use crate::text;
+
 /// Longest address, in bytes (RFC 5321, 4.5.3.1.3).
 const LONGEST: usize = 254;
 
@@ -26,9 +28,40 @@ pub fn is_mailable(address: &str) -> bool {
         && EmailAddress::parse_with_options(address, bare).is_ok()
 }
 
+/// The form in which addresses are compared: without case, and with a domain as the DNS has it, so that
+/// `ada@bücher.example` and `ada@xn--bcher-kva.example` are one.
+pub fn address_key(address: &str) -> String {
+    let address = text::composed(address.trim());
+    let Some((person, domain)) = address.rsplit_once('@') else {
+        return address.to_lowercase();
+    };
+    let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_lowercase());
+    format!("{}@{domain}", person.to_lowercase())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_international_domain_is_one_with_its_form_in_the_dns() {
+        let key = "ada@xn--bcher-kva.example";
+        for same in [
+            "ada@bücher.example",
+            "Ada@BÜCHER.Example",
+            "ada@bu\u{308}cher.example",
+            "ada@XN--BCHER-KVA.example",
+            " ada@xn--bcher-kva.example ",
+        ] {
+            assert_eq!(address_key(same), key, "{same}");
+        }
+        assert_eq!(address_key("A_b@My_Host.Example"), "a_b@my_host.example");
+        assert_eq!(
+            address_key("a@xn--zzzzzzzz.example"),
+            "a@xn--zzzzzzzz.example"
+        );
+        assert_eq!(address_key("Ada"), "ada");
+    }
 
     #[test]
     fn an_address_is_one_that_every_mail_server_reads_alike() {

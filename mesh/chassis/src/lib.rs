@@ -46,13 +46,13 @@ pub mod socket;
 pub mod sql;
 #[cfg(any(feature = "sql", feature = "documents", feature = "redis"))]
 mod stores;
-mod text;
+pub mod text;
 pub mod token;
 mod upstream;
 mod web;
 
 pub use account::{AccountId, USERNAME_LENGTH, is_username};
-pub use address::is_mailable;
+pub use address::{address_key, is_mailable};
 pub use answer::Answer;
 pub use app::{App, main};
 pub use discovery::Place;
