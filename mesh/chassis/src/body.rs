@@ -1,9 +1,9 @@
 //! Request bodies: read within bounds, or read away so that a refusal arrives.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, future, stream};
 use http::{HeaderMap, header};
 
 use crate::{
@@ -87,6 +87,30 @@ fn too_large(limit: usize) -> Error {
         Code::TooLarge,
         format!("The body may have {limit} bytes at most"),
     )
+}
+
+/// The fields of a form as browsers' `FormData` sends it; `kind` is its content type.
+///
+/// # Errors
+/// 400 when it is none.
+pub(crate) async fn multipart(body: Bytes, kind: &str) -> Result<Vec<(String, String)>, Error> {
+    let broken = |_| Error::malformed("The body is no valid multipart/form-data");
+    let boundary = multer::parse_boundary(kind).map_err(broken)?;
+    let body = stream::once(future::ready(Ok::<_, Infallible>(body)));
+    let mut form = multer::Multipart::new(body, boundary);
+    let mut fields = Vec::new();
+    while let Some(field) = form.next_field().await.map_err(broken)? {
+        let Some(name) = field.name().map(str::to_owned) else {
+            continue;
+        };
+        let value = field.bytes().await.map_err(broken)?.to_vec();
+        let value = String::from_utf8(value);
+        fields.push((
+            name,
+            value.map_err(|_| Error::malformed("The body is not valid UTF-8"))?,
+        ));
+    }
+    Ok(fields)
 }
 
 /// Reads away what is left of a body.

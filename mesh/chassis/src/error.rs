@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
 use serde_json::json;
 
 /// What kind of failure it is; the status of an answer follows from it alone.
@@ -105,6 +106,16 @@ pub struct Error {
     message: String,
     source: Option<anyhow::Error>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    member: Option<Member>,
+}
+
+/// The member of a body that a failure is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Member {
+    /// The way to it (RFC 6901): `/options/3`; empty for all of the body.
+    pointer: String,
+    /// What is wrong with it, for a form to show beside it.
+    detail: String,
 }
 
 macro_rules! constructors {
@@ -121,6 +132,7 @@ impl Error {
             message: message.into(),
             source: None,
             headers: Vec::new(),
+            member: None,
         };
         if code == Code::Unauthenticated {
             error.headers.push((
@@ -181,6 +193,27 @@ impl Error {
         self
     }
 
+    /// The same failure, of the member of the body to which this JSON Pointer leads.
+    #[must_use]
+    pub fn at(self, pointer: impl Into<String>) -> Self {
+        let detail = self.message.clone();
+        self.because_of(pointer, detail)
+    }
+
+    /// The same, with words for who sees the member and this alone.
+    #[must_use]
+    pub(crate) fn because_of(
+        mut self,
+        pointer: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        self.member = Some(Member {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        });
+        self
+    }
+
     /// The kind of failure.
     pub fn code(&self) -> Code {
         self.code
@@ -201,8 +234,9 @@ impl Error {
         }
     }
 
-    /// The problem document (RFC 9457), with `message` beside its own members.
-    pub fn into_response(self) -> http::Response<Bytes> {
+    /// The problem document (RFC 9457), with `message` beside its own members, and `errors` that say which members of a body
+    /// are not acceptable.
+    pub fn into_response(mut self) -> http::Response<Bytes> {
         self.log();
         let status = self.code.status();
         let mut document = json!({
@@ -212,6 +246,13 @@ impl Error {
             "detail": self.message,
             "message": self.message,
         });
+        if self.code == Code::Unacceptable && self.member.is_none() {
+            // It is about several of them, or about none in particular.
+            self = self.at("");
+        }
+        if let Some(member) = self.member {
+            document["errors"] = json!([member]);
+        }
         if let Some(trace) = telemetry::propagation::current_trace_id() {
             document["trace_id"] = trace.into();
         }
@@ -315,6 +356,25 @@ mod tests {
         let document: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(document["status"], 500);
         assert_eq!(document["message"], document["detail"]);
+    }
+
+    #[test]
+    fn what_is_not_acceptable_is_named_by_its_member() {
+        let errors = |error: Error| {
+            let response = error.into_response();
+            let document: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+            document["errors"].clone()
+        };
+        let of_member = Error::unacceptable("not so many").at("/quantity");
+        assert_eq!(
+            errors(of_member),
+            json!([{ "pointer": "/quantity", "detail": "not so many" }])
+        );
+        assert_eq!(
+            errors(Error::unacceptable("no")),
+            json!([{ "pointer": "", "detail": "no" }])
+        );
+        assert!(errors(Error::not_found("no")).is_null());
     }
 
     #[test]

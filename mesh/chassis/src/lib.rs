@@ -50,6 +50,7 @@ pub mod text;
 pub mod token;
 mod upstream;
 mod web;
+mod widest;
 
 pub use account::{AccountId, USERNAME_LENGTH, is_username};
 pub use address::{address_key, is_mailable};

@@ -61,7 +61,9 @@ fn operation<S>(name: &str, route: &Route<S>) -> Value {
     if let Some(body) = &route.body {
         let mut content = json!({ "application/json": { "schema": body.schema } });
         if route.form_or_query {
-            content["application/x-www-form-urlencoded"] = json!({ "schema": body.schema });
+            for form in ["application/x-www-form-urlencoded", "multipart/form-data"] {
+                content[form] = json!({ "schema": body.schema });
+            }
         }
         operation["requestBody"] = json!({ "required": !route.form_or_query, "content": content });
     }
@@ -181,6 +183,18 @@ fn problem_schema() -> Value {
             "detail": { "type": "string" },
             "message": { "type": "string" },
             "trace_id": { "type": "string" },
+            "errors": {
+                "type": "array",
+                "description": "Which members of a body are not acceptable (422), and why",
+                "items": {
+                    "type": "object",
+                    "required": ["pointer", "detail"],
+                    "properties": {
+                        "pointer": { "type": "string", "description": "A JSON Pointer: /options/3; empty for the whole body" },
+                        "detail": { "type": "string" },
+                    },
+                },
+            },
         },
     })
 }

@@ -6,7 +6,7 @@ use http::{HeaderValue, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Answer, Error, Request};
+use crate::{Answer, Error, Request, json};
 
 /// Items of a page when the caller does not say.
 pub const DEFAULT_LIMIT: u64 = 50;
@@ -100,9 +100,9 @@ impl Paging {
     }
 
     fn limit(self, limit: Option<&str>) -> Result<u64, Error> {
-        match limit.map(str::parse::<u64>) {
+        match limit.map(whole) {
             None => Ok(self.default),
-            Some(Ok(limit)) if limit >= 1 => Ok(limit.min(self.most)),
+            Some(Some(limit)) if limit >= 1 => Ok(limit.min(self.most)),
             Some(_) => {
                 Err(self.refuse(format!("`limit` must be a number from 1 to {}", self.most)))
             }
@@ -112,7 +112,7 @@ impl Paging {
     /// A list that takes no offset says so: whoever counts by one would see its first page for ever.
     fn offset(self, offset: Option<&str>) -> Result<u64, Error> {
         let most = if self.offset { MAX_OFFSET } else { 0 };
-        let given = offset.map_or(Ok(0), str::parse::<u64>).ok();
+        let given = offset.map_or(Some(0), whole);
         given.filter(|offset| *offset <= most).ok_or_else(|| {
             self.refuse(if self.offset {
                 format!("`offset` must be a number from 0 to {MAX_OFFSET}: for what follows, go by the Link header")
@@ -121,6 +121,10 @@ impl Paging {
             })
         })
     }
+}
+
+fn whole(text: &str) -> Option<u64> {
+    json::whole(text).and_then(|number| u64::try_from(number).ok())
 }
 
 /// Which part of a list is asked for; `K` is the key of the last item of the page before.
@@ -252,7 +256,8 @@ mod tests {
         let page = |limit, cursor| Page::<i64>::parse(Paging::PLAIN, limit, cursor, None);
         assert_eq!(page(None, None).unwrap().limit, 50);
         assert_eq!(page(Some("100000"), None).unwrap().limit, 200);
-        for bad in ["0", "-1", "x", "1e3", "99999999999999999999999"] {
+        assert_eq!(page(Some("2.0"), None).unwrap().limit, 2);
+        for bad in ["0", "-1", "x", "1.5", "99999999999999999999999"] {
             assert_eq!(
                 page(Some(bad), None).unwrap_err().code(),
                 crate::Code::Malformed,

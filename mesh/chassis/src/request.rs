@@ -7,7 +7,12 @@ use http::{HeaderMap, header};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{Error, Identity, Page, accept, client, json, page::Paging, socket::Upgrade};
+use crate::{
+    Error, Identity, Page, accept, body, client,
+    json::{self, Fields},
+    page::Paging,
+    socket::Upgrade,
+};
 
 /// A request whose route is found and whose token, if it has one, is verified.
 #[derive(Debug, Clone)]
@@ -87,11 +92,23 @@ impl Request {
             .into_iter()
     }
 
-    /// One query parameter, decoded; the first where it is given twice.
+    /// One query parameter, decoded; the first where it is given twice. An empty one is none: forms send all they have.
     pub fn query(&self, name: &str) -> Option<String> {
         self.query_pairs()
-            .find(|(known, _)| known == name)
+            .find(|(known, value)| known == name && !value.trim().is_empty())
             .map(|(_, value)| value)
+    }
+
+    /// A query parameter that is a whole number, `2.0` too.
+    ///
+    /// # Errors
+    /// 400 for anything else.
+    pub fn query_whole(&self, name: &str) -> Result<Option<i64>, Error> {
+        let number = |text: String| {
+            let number = json::whole(&text);
+            number.ok_or_else(|| Error::malformed(format!("{name} must be a whole number")))
+        };
+        self.query(name).map(number).transpose()
     }
 
     /// Which part of a list is asked for.
@@ -132,7 +149,7 @@ impl Request {
     /// # Errors
     /// 415 for another content type, 400 for broken JSON, 422 for JSON of another shape.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        if !self.has_content_type(|kind| kind == "application/json" || kind.ends_with("+json")) {
+        if !self.content_type().as_deref().is_some_and(is_json) {
             return Err(unsupported(
                 "The body must be JSON, with content type application/json",
             ));
@@ -140,25 +157,65 @@ impl Request {
         json::from_slice(&self.body).map_err(|misfit| misfit.in_body())
     }
 
-    /// The body as JSON or as a form, or else the query (existing S2 clients log in so, D17).
-    pub(crate) fn json_form_or_query<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        if self.has_content_type(|kind| kind == "application/x-www-form-urlencoded") {
-            json::from_pairs(&self.body).map_err(|misfit| misfit.in_body())
-        } else if self.body.is_empty() && !self.query.is_empty() {
-            json::from_pairs(self.query.as_bytes()).map_err(|misfit| misfit.in_body())
-        } else {
-            self.json()
+    /// The body as JSON; one that is empty or null is left out.
+    pub(crate) fn json_or_nothing<T: DeserializeOwned + Default>(&self) -> Result<T, Error> {
+        if self.body.trim_ascii().is_empty() {
+            return Ok(T::default());
+        }
+        Ok(self.json::<Option<T>>()?.unwrap_or_default())
+    }
+
+    /// Fields of the body, as JSON or as a form, and those that it does not have of the query: who sends all in the query
+    /// may have any body beside it, as HTTP clients add one by themselves.
+    pub(crate) fn fields<T: DeserializeOwned>(
+        &self,
+    ) -> impl Future<Output = Result<T, Error>> + Send + use<T> {
+        let (body, query) = (self.body.clone(), self.query.clone());
+        let kind = self.content_type();
+        async move {
+            let unfit = |misfit: json::Misfit| misfit.in_body();
+            let in_query = Fields::of_query(query.as_bytes()).map_err(unfit)?;
+            let in_body = match kind.as_deref() {
+                _ if body.trim_ascii().is_empty() => Fields::default(),
+                Some(kind) if is_json(kind) => Fields::of_json(&body).map_err(unfit)?,
+                Some(kind) if essence(kind) == "application/x-www-form-urlencoded" => {
+                    Fields::of_query(&body).map_err(unfit)?
+                }
+                Some(kind) if essence(kind) == "multipart/form-data" => {
+                    Fields::of_pairs(body::multipart(body, kind).await?)
+                }
+                _ if !query.is_empty() => Fields::default(),
+                _ => return Err(unsupported("The body must be JSON or a form")),
+            };
+            in_body.or(in_query).read().map_err(unfit)
         }
     }
 
-    fn has_content_type(&self, accepts: impl Fn(&str) -> bool) -> bool {
-        let kind = self
-            .headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        kind.and_then(|kind| kind.split(';').next())
-            .is_some_and(|kind| accepts(&kind.trim().to_ascii_lowercase()))
+    /// What the body is said to be; two equal headers are one, and some proxies make one line of them. `None` where it is
+    /// not said, or two things are.
+    fn content_type(&self) -> Option<String> {
+        let lines = self.headers.get_all(header::CONTENT_TYPE).iter();
+        let mut kinds = lines.flat_map(|line| {
+            let line = line.to_str().unwrap_or_default();
+            let parts: Vec<&str> = line.split(',').map(str::trim).collect();
+            let repeated = parts.windows(2).all(|pair| pair[0] == pair[1]);
+            if repeated { parts } else { vec![line] }
+        });
+        let first = kinds.next()?;
+        let same = kinds.all(|kind| essence(kind) == essence(first));
+        same.then(|| first.to_owned())
     }
+}
+
+/// A media type without its parameters.
+fn essence(kind: &str) -> String {
+    let kind = kind.split(';').next().unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
+}
+
+fn is_json(kind: &str) -> bool {
+    let kind = essence(kind);
+    kind == "application/json" || kind.ends_with("+json")
 }
 
 pub(crate) fn unsupported(message: &str) -> Error {

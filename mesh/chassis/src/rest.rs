@@ -132,6 +132,10 @@ impl<S: Service> Rest<S> {
         mut request: Request,
         body: impl Stream<Item = Result<impl Buf, warp::Error>> + Unpin,
     ) -> Result<http::Response<Bytes>, Error> {
+        // Else every part of it that is none would be read as the same sign.
+        if percent_decode_str(&request.query).decode_utf8().is_err() {
+            return Err(Error::malformed("The query is not valid UTF-8"));
+        }
         // Who is asking comes before what is asked: a body without a token is not even read.
         request.identity = if route.is_socket() {
             self.sockets.admit(&request)?;

@@ -15,6 +15,7 @@ use crate::{
     page::Paging,
     reply::Reply,
     schema::{Schema, Shape},
+    widest,
 };
 
 /// Whether a route needs a token.
@@ -33,7 +34,8 @@ pub enum Auth {
 /// The ingress listener of routes that name no other.
 pub const PUBLIC: &str = "public";
 
-/// Largest request body unless the route says otherwise, in bytes.
+/// Bytes of a request body beside those that follow from its schema: blanks, members that nobody knows, texts that have no
+/// longest.
 pub const DEFAULT_BODY_LIMIT: usize = 64 * 1024;
 
 pub(crate) type Answered = BoxFuture<'static, Result<http::Response<Bytes>, Error>>;
@@ -176,11 +178,7 @@ impl<S: Send + Sync + 'static> Route<S> {
             move |_, status| {
                 let handler = handler.clone();
                 Arc::new(move |state, request| {
-                    let body = if request.body.is_empty() {
-                        Ok(B::default())
-                    } else {
-                        request.json()
-                    };
+                    let body = request.json_or_nothing();
                     let reply = body.map(|body| handler(state, request, body));
                     Box::pin(async move { reply?.await?.into_response(status) })
                 })
@@ -197,7 +195,7 @@ impl<S: Send + Sync + 'static> Route<S> {
         Self::with_body(Method::PUT, template, false, handler).auth(Auth::Required)
     }
 
-    /// `POST template` whose fields may come as JSON, as a form or in the query (D17).
+    /// `POST template` whose fields may come as JSON, as a form of either kind or in the query (D17).
     ///
     /// The query is then kept out of logs, traces and metrics, as that of every route is.
     pub fn post_form<B: Body, T: Reply>(
@@ -223,13 +221,15 @@ impl<S: Send + Sync + 'static> Route<S> {
             move |form_or_query, status| {
                 let handler = handler.clone();
                 Arc::new(move |state, request| {
-                    let body = if form_or_query {
-                        request.json_form_or_query()
-                    } else {
-                        request.json()
-                    };
-                    let reply = body.map(|body: B| handler(state, request, body));
-                    Box::pin(async move { reply?.await?.into_response(status) })
+                    let handler = handler.clone();
+                    Box::pin(async move {
+                        let body: B = if form_or_query {
+                            request.fields().await?
+                        } else {
+                            request.json()?
+                        };
+                        handler(state, request, body).await?.into_response(status)
+                    })
                 })
             },
         )
@@ -253,6 +253,7 @@ impl<S: Send + Sync + 'static> Route<S> {
             objective: Objective::of(&method),
             endpoint: endpoint(form_or_query, status),
             segments: segments(template),
+            body_limit: widest::limit(body.as_ref()),
             method,
             template,
             listener: PUBLIC,
@@ -271,7 +272,6 @@ impl<S: Send + Sync + 'static> Route<S> {
             form_or_query,
             idempotent: false,
             guards_origin: false,
-            body_limit: DEFAULT_BODY_LIMIT,
         }
     }
 

@@ -52,8 +52,9 @@ use crate::{
     schema::Shape,
 };
 
-/// Bytes of the largest message, in however many frames it comes.
-pub const MAX_MESSAGE: usize = 16 * 1024;
+/// Bytes of the largest message, in however many frames it comes: a comment with each of its characters escaped, and its
+/// envelope. What is said over a socket is checked against it where its bounds are (`live`).
+pub const MAX_MESSAGE: usize = 32 * 1024;
 /// Bytes that a message may take on the wire: one in ever smaller pieces, even empty ones, might
 /// never end otherwise.
 const MAX_WIRE: usize = 4 * MAX_MESSAGE;

@@ -203,6 +203,8 @@ impl Tokens {
     /// 401 with the reason that helps an honest client; 503 before the first snapshot.
     pub fn verify(&self, token: &str) -> Result<Identity, Error> {
         let invalid = || Error::unauthenticated("The token is not valid");
+        // Clients that know the header write its scheme elsewhere, too.
+        let token = bearer(token).unwrap_or(token);
         if token.len() > MAX_LENGTH {
             return Err(invalid());
         }

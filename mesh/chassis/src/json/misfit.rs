@@ -25,10 +25,12 @@ pub(super) enum Step {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Fault {
-    /// It is no JSON at all.
-    Syntax,
+    /// It is not even in this format.
+    Syntax(&'static str),
     /// Something else belongs there.
     Needed(Cow<'static, str>),
+    /// The same, where null is: as if it were absent, as soon as it is taken out.
+    Null(Cow<'static, str>),
     /// A member is not there.
     Missing(&'static str),
     /// A member is there twice.
@@ -38,8 +40,18 @@ enum Fault {
 }
 
 impl Misfit {
-    pub(super) fn syntax() -> Self {
-        Self::new(Fault::Syntax)
+    pub(super) fn syntax(format: &'static str) -> Self {
+        Self::new(Fault::Syntax(format))
+    }
+
+    /// Null is where a value belongs: `what`, as in "must be …".
+    pub(super) fn null(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Fault::Null(what.into()))
+    }
+
+    /// The way to a null where a value belongs, from the innermost step.
+    pub(super) fn way_to_null(&self) -> Option<&[Step]> {
+        matches!(self.fault, Fault::Null(_)).then_some(&self.steps)
     }
 
     /// Something else belongs there: `what`, as in "must be …".
@@ -64,13 +76,14 @@ impl Misfit {
     pub(super) fn instead(self, what: &str) -> Self {
         match self.fault {
             Fault::Needed(_) if self.steps.is_empty() => Self::needed(what.to_owned()),
+            Fault::Null(_) if self.steps.is_empty() => Self::null(what.to_owned()),
             _ => self,
         }
     }
 
     /// Whether it is no JSON at all, rather than JSON of another shape.
     pub fn is_syntax(&self) -> bool {
-        self.fault == Fault::Syntax
+        matches!(self.fault, Fault::Syntax(_))
     }
 
     /// The refusal of a body: 400 for what is no JSON, 422 for another shape.
@@ -79,7 +92,7 @@ impl Misfit {
         if self.is_syntax() {
             Error::malformed(message)
         } else {
-            Error::unacceptable(message)
+            Error::unacceptable(message).because_of(self.pointer(), self.alone())
         }
     }
 
@@ -90,18 +103,50 @@ impl Misfit {
             place => format!("`{place}`"),
         };
         match &self.fault {
-            Fault::Syntax => format!("{whole} is not valid JSON"),
-            Fault::Needed(what) => format!("{} must be {what}", place()),
-            Fault::Missing(member) => format!("`{}` is missing", self.place(Some(member))),
-            Fault::Twice(member) => format!("`{}` is there twice", self.place(Some(member))),
-            Fault::Rule(rule) => match self.steps.first() {
-                // Some rules name their member themselves.
-                Some(Step::Member(name)) if rule.split(' ').next() == Some(name) => {
-                    format!("{}{}", place(), &rule[name.len()..])
-                }
-                _ => format!("{}: {rule}", place()),
-            },
+            Fault::Missing(member) | Fault::Twice(member) => {
+                format!("`{}` {}", self.place(Some(member)), self.alone())
+            }
+            // Some rules name their member themselves.
+            Fault::Rule(rule) if self.names_itself(rule).is_none() => {
+                format!("{}: {rule}", place())
+            }
+            _ => format!("{} {}", place(), self.alone()),
         }
+    }
+
+    /// The same for who sees the member beside it: "must be an object".
+    fn alone(&self) -> String {
+        match &self.fault {
+            Fault::Syntax(format) => format!("is not valid {format}"),
+            Fault::Needed(what) | Fault::Null(what) => format!("must be {what}"),
+            Fault::Missing(_) => "is missing".to_owned(),
+            Fault::Twice(_) => "is there twice".to_owned(),
+            Fault::Rule(rule) => self.names_itself(rule).unwrap_or(rule).to_owned(),
+        }
+    }
+
+    /// What a rule says of its member, if it begins with the member's name.
+    fn names_itself<'a>(&self, rule: &'a str) -> Option<&'a str> {
+        match self.steps.first()? {
+            Step::Member(name) => rule.strip_prefix(name)?.strip_prefix(' '),
+            _ => None,
+        }
+    }
+
+    /// The way to the member as a JSON Pointer (RFC 6901), as far as its names are ours: `/profile/bio`, `/options/2`.
+    pub fn pointer(&self) -> String {
+        let mut pointer = String::new();
+        for step in self.steps.iter().rev() {
+            match step {
+                Step::Member(name) => pointer.extend(["/", name]),
+                Step::Item(number) => pointer.push_str(&format!("/{number}")),
+                Step::SomeMember => return pointer,
+            }
+        }
+        if let Fault::Missing(member) | Fault::Twice(member) = self.fault {
+            pointer.extend(["/", member]);
+        }
+        pointer
     }
 
     /// As JavaScript writes it: `profile.bio`, `options[2]`.
@@ -139,8 +184,13 @@ impl de::Error for Misfit {
         Self::new(Fault::Rule(message))
     }
 
-    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::needed(in_words(expected.to_string()))
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let what = in_words(expected.to_string());
+        if found == Unexpected::Unit {
+            Self::null(what)
+        } else {
+            Self::needed(what)
+        }
     }
 
     fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {

@@ -4,14 +4,15 @@
 //! this program. A [`Misfit`] names the member and what belongs there, in JSON's words, and never what was sent: it
 //! may go into an answer, a log, a trace and a dead letter. `docs/adr/0038` says why.
 
+mod fields;
 mod misfit;
 mod read;
 mod tree;
 
 pub use misfit::Misfit;
-pub use read::{from_slice, from_str, from_value};
+pub use read::{from_slice, from_str, from_value, whole};
 
-pub(crate) use read::from_pairs;
+pub(crate) use fields::Fields;
 
 #[cfg(test)]
 mod tests;

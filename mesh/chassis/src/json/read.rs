@@ -1,5 +1,7 @@
 //! From a [`Tree`] to a type of ours.
 
+use std::borrow::Cow;
+
 use serde::{
     Deserialize,
     de::{
@@ -7,28 +9,25 @@ use serde::{
         MapAccess, SeqAccess, VariantAccess, Visitor, value::StrDeserializer,
     },
 };
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{
     misfit::{LIST, Misfit, NULL, NUMBER, OBJECT, Step, TEXT, TRUTH, WHOLE, one_of},
-    tree::Tree,
+    tree::{Tree, canonical},
 };
 
-/// Reads JSON that somebody sent.
+/// What some programs put in front of UTF-8: RFC 8259, 8.1, lets readers skip it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Members that may be null where a value belongs.
+const NULLS: usize = 100;
+
+/// Reads JSON that somebody sent. A member that is null is absent, but for types that tell null from absence; a number is
+/// whole however it is written.
 ///
 /// # Errors
 /// What does not fit, and where.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Misfit> {
-    let tree = serde_json::from_slice(bytes).map_err(|_| unread(bytes))?;
-    T::deserialize(Reader::of(tree))
-}
-
-/// What is wrong with bytes of which there is no tree.
-fn unread(bytes: &[u8]) -> Misfit {
-    match serde_json::from_slice::<IgnoredAny>(bytes) {
-        Ok(_) => Misfit::needed("JSON of few levels, with numbers and characters that exist"),
-        Err(_) => Misfit::syntax(),
-    }
+    from_tree(tree(bytes)?)
 }
 
 /// The same of a text.
@@ -44,16 +43,46 @@ pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Misfit> {
 /// # Errors
 /// As [`from_slice`].
 pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
-    T::deserialize(Reader::of(value.into()))
+    from_tree(value.into())
 }
 
-/// Reads the fields of a form or a query; a number or a truth there is spelled.
-pub(crate) fn from_pairs<T: DeserializeOwned>(text: &[u8]) -> Result<T, Misfit> {
-    let pairs: Vec<(String, String)> =
-        serde_urlencoded::from_bytes(text).map_err(|_| Misfit::needed("a form"))?;
-    let spelled = |(name, value)| (name, Tree::Spelled(value));
-    let members = pairs.into_iter().map(spelled).collect();
-    T::deserialize(Reader::of(Tree::Object(members)))
+/// The whole number that a text spells, as a query has it.
+pub fn whole(text: &str) -> Option<i64> {
+    let number = text.trim().parse::<Number>().ok()?;
+    canonical(number).as_i64()
+}
+
+/// What was sent, before anybody says what it should be.
+pub(super) fn tree(bytes: &[u8]) -> Result<Tree, Misfit> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    serde_json::from_slice(bytes).map_err(|_| unread(bytes))
+}
+
+/// What is wrong with bytes of which there is no tree.
+fn unread(bytes: &[u8]) -> Misfit {
+    if std::str::from_utf8(bytes).is_err() {
+        return Misfit::syntax("UTF-8");
+    }
+    match serde_json::from_slice::<IgnoredAny>(bytes) {
+        Ok(_) => Misfit::needed("JSON of few levels, with numbers and characters that exist"),
+        Err(_) => Misfit::syntax("JSON"),
+    }
+}
+
+/// Hands a tree to a type. Only the type knows where null may be, and says so when it comes there: then it is taken out.
+pub(super) fn from_tree<T: DeserializeOwned>(mut tree: Tree) -> Result<T, Misfit> {
+    if tree.has_null() {
+        for _ in 0..NULLS {
+            match T::deserialize(Reader::of(tree.clone())) {
+                Err(misfit)
+                    if misfit
+                        .way_to_null()
+                        .is_some_and(|way| tree.forget_null(way)) => {}
+                read => return read,
+            }
+        }
+    }
+    T::deserialize(Reader::of(tree))
 }
 
 /// Hands a tree to a type. Each step away from the root is noted on an error's way back.
@@ -68,12 +97,24 @@ impl Reader {
         Self { tree, known: &[] }
     }
 
-    fn number<'de, V: Visitor<'de>>(self, what: &str, visitor: V) -> Result<V::Value, Misfit> {
-        let wrong = || Misfit::needed(what.to_owned());
+    /// What is wrong where something else belongs.
+    fn wrong(&self, what: impl Into<Cow<'static, str>>) -> Misfit {
+        match self.tree {
+            Tree::Null => Misfit::null(what),
+            _ => Misfit::needed(what),
+        }
+    }
+
+    fn number<'de, V: Visitor<'de>>(
+        self,
+        what: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        let wrong = self.wrong(what);
         let number = match self.tree {
             Tree::Number(number) => number,
-            Tree::Spelled(text) => text.parse().map_err(|_| wrong())?,
-            _ => return Err(wrong()),
+            Tree::Spelled(text) => text.parse().map(canonical).map_err(|_| wrong)?,
+            _ => return Err(wrong),
         };
         let read = if let Some(number) = number.as_u64() {
             visitor.visit_u64(number)
@@ -91,7 +132,7 @@ impl Reader {
                 number: 0,
                 items: items.into_iter(),
             }),
-            _ => Err(Misfit::needed(LIST)),
+            _ => Err(self.wrong(LIST)),
         }
     }
 
@@ -102,14 +143,14 @@ impl Reader {
                 left: members.into_iter(),
                 next: None,
             }),
-            _ => Err(Misfit::needed(OBJECT)),
+            _ => Err(self.wrong(OBJECT)),
         }
     }
 
     fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.tree {
             Tree::Text(text) | Tree::Spelled(text) => visitor.visit_string(text),
-            _ => Err(Misfit::needed(TEXT)),
+            _ => Err(self.wrong(TEXT)),
         }
     }
 }
@@ -167,7 +208,7 @@ impl<'de> Deserializer<'de> for Reader {
                 Ok(truth) => visitor.visit_bool(truth),
                 Err(_) => Err(Misfit::needed(TRUTH)),
             },
-            _ => Err(Misfit::needed(TRUTH)),
+            _ => Err(self.wrong(TRUTH)),
         }
     }
 
@@ -232,7 +273,7 @@ impl<'de> Deserializer<'de> for Reader {
     ) -> Result<V::Value, Misfit> {
         match &self.tree {
             Tree::List(items) if items.len() == length => self.list(visitor),
-            _ => Err(Misfit::needed(format!("a list of {length}"))),
+            _ => Err(self.wrong(format!("a list of {length}"))),
         }
     }
 
@@ -266,14 +307,14 @@ impl<'de> Deserializer<'de> for Reader {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        let wrong = || Misfit::needed(one_of(variants));
+        let wrong = self.wrong(one_of(variants));
         let (name, content) = match self.tree {
             Tree::Text(name) | Tree::Spelled(name) => (name, None),
             Tree::Object(members) if members.len() == 1 => {
-                let (name, content) = members.into_iter().next().ok_or_else(wrong)?;
+                let (name, content) = members.into_iter().next().ok_or(wrong)?;
                 (name, Some(content))
             }
-            _ => return Err(wrong()),
+            _ => return Err(wrong),
         };
         visitor.visit_enum(Variant { name, content })
     }

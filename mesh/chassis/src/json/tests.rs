@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{from_pairs, from_slice, from_value};
+use super::{Fields, Misfit, from_slice, from_value, whole};
 use crate::{Money, Text};
 
 #[derive(Debug, Deserialize)]
@@ -59,6 +59,10 @@ enum Either {
     Truth(bool),
 }
 
+fn from_pairs<T: serde::de::DeserializeOwned>(form: &[u8]) -> Result<T, Misfit> {
+    Fields::of_query(form)?.read()
+}
+
 fn told(body: &Value) -> String {
     let misfit = from_slice::<Person>(body.to_string().as_bytes());
     misfit.unwrap_err().of("The body")
@@ -77,7 +81,7 @@ fn a_misfit_names_the_member_and_what_belongs_there() {
         (json!(["canary"]), "The body must be an object"),
         (json!({}), "`name` is missing"),
         (json!({"name": 7}), "`name` must be a text"),
-        (json!({"name": null}), "`name` must be a text"),
+        (json!({"name": null}), "`name` is missing"),
         (
             json!({"name": "canary"}),
             "`name`: a text of 1 to 5 characters is needed, this one has 6",
@@ -174,19 +178,151 @@ fn a_rule_that_names_its_member_does_not_name_it_twice() {
 
 #[test]
 fn what_is_no_json_is_told_without_a_place() {
-    for bad in [
-        "",
-        "canary",
-        "{\"name\": canary}",
-        "{\"name\":\"x\"",
-        "\u{feff}{}",
-    ] {
+    for bad in ["", "canary", "{\"name\": canary}", "{\"name\":\"x\""] {
         let misfit = from_slice::<Person>(bad.as_bytes()).unwrap_err();
         assert!(misfit.is_syntax());
         assert_eq!(misfit.of("The body"), "The body is not valid JSON");
     }
     let twice = from_slice::<Person>(br#"{"name":"canary","name":"x"}"#).unwrap_err();
     assert!(!twice.of("The body").contains("canary"));
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped_and_other_bytes_are_no_text() {
+    from_slice::<Person>(b"\xef\xbb\xbf{\"name\":\"x\"}").unwrap();
+    for bad in [&b"{\"name\":\"\xff\xfe\"}"[..], b"\xff\xfe{\0}\0"] {
+        let misfit = from_slice::<Person>(bad).unwrap_err();
+        assert!(misfit.is_syntax());
+        assert_eq!(misfit.of("The body"), "The body is not valid UTF-8");
+    }
+    let form = from_pairs::<Person>(b"name=%ff").unwrap_err();
+    assert!(form.is_syntax());
+}
+
+#[test]
+fn a_whole_number_is_whole_however_it_is_written() {
+    for written in ["7.0", "7e0", "0.7e1", "70e-1"] {
+        let body = format!("{{\"name\":\"x\",\"age\":{written},\"born\":{written}}}");
+        let person = from_slice::<Person>(body.as_bytes()).unwrap();
+        assert_eq!((person.age, person.born), (Some(7), Some(7)), "{written}");
+        let form = format!("name=x&age={written}");
+        assert_eq!(from_pairs::<Person>(form.as_bytes()).unwrap().age, Some(7));
+        assert_eq!(whole(written), Some(7));
+    }
+    let nested = json!({"name": "x", "free": {"a": 2.0}, "either": 3.0, "share": 4.0});
+    let person = from_value::<Person>(&nested).unwrap();
+    assert_eq!(person.free.unwrap()["a"], 2);
+    assert!(matches!(person.either, Some(Either::Number(3))));
+    assert_eq!(person.share, Some(4.0));
+    for odd in ["1.5", "1e300", "-1", "x", "9007199254740993.0"] {
+        let body = format!("{{\"name\":\"x\",\"age\":{odd}}}");
+        assert!(from_slice::<Person>(body.as_bytes()).is_err(), "{odd}");
+    }
+    assert_eq!(
+        (whole("1.5"), whole("x"), whole("-2.0")),
+        (None, None, Some(-2))
+    );
+}
+
+#[test]
+fn null_is_absence_wherever_something_may_be_absent() {
+    #[derive(Debug, Deserialize)]
+    struct Order {
+        #[serde(default)]
+        quantity: u8,
+        #[serde(default)]
+        price: Money,
+        #[serde(default)]
+        note: Text<0, 5>,
+        #[serde(default)]
+        parts: Vec<Part>,
+        #[serde(default, deserialize_with = "present")]
+        #[expect(clippy::option_option, reason = "it tells null from absence")]
+        rating: Option<Option<u8>>,
+    }
+    #[derive(Debug, Deserialize)]
+    struct Part {
+        #[serde(default)]
+        count: u8,
+        name: String,
+    }
+    fn present<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Option<u8>>, D::Error> {
+        Option::deserialize(deserializer).map(Some)
+    }
+    let body =
+        json!({"quantity": null, "price": null, "note": null, "parts": null, "rating": null});
+    let order = from_value::<Order>(&body).unwrap();
+    assert_eq!(order.quantity, 0);
+    assert_eq!(order.price, Money::default());
+    assert_eq!((order.note.as_str(), order.parts.len()), ("", 0));
+    assert_eq!(order.rating, Some(None), "this one is told from absence");
+    let body = json!({"parts": [{"count": 1, "name": "a"}, {"count": null, "name": "b"}]});
+    let order = from_value::<Order>(&body).unwrap();
+    assert_eq!(
+        (order.parts[1].count, order.parts[1].name.as_str()),
+        (0, "b")
+    );
+    // What has to be there is missing, and a null in a list is none.
+    for (body, told, pointer) in [
+        (
+            json!({"parts": [{"name": null}]}),
+            "`parts[0].name` is missing",
+            "/parts/0/name",
+        ),
+        (
+            json!({"parts": [null]}),
+            "`parts[0]` must be an object",
+            "/parts/0",
+        ),
+        (json!(null), "The body must be an object", ""),
+    ] {
+        let misfit = from_value::<Order>(&body).unwrap_err();
+        assert_eq!(
+            (misfit.of("The body").as_str(), misfit.pointer().as_str()),
+            (told, pointer)
+        );
+    }
+    let many = format!("{{{}\"parts\":[]}}", "\"quantity\":null,".repeat(10_000));
+    from_slice::<Order>(many.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_misfit_leads_to_its_member_and_never_by_a_name_of_the_senders() {
+    for (body, pointer) in [
+        (json!({"name": "x", "options": ["a", 1]}), "/options/1"),
+        (json!({"name": "x", "profile": {}}), "/profile/bio"),
+        (
+            json!({"name": "x", "profile": {"bio": ["b"]}}),
+            "/profile/bio/0",
+        ),
+        (json!({"name": "x", "free": {"canary": "canary"}}), "/free"),
+        (json!({"age": 1}), "/name"),
+        (json!([]), ""),
+    ] {
+        let misfit = from_value::<Person>(&body).unwrap_err();
+        assert_eq!(misfit.pointer(), pointer, "{body}");
+        let problem = misfit.in_body().into_response();
+        let problem: Value = serde_json::from_slice(problem.body()).unwrap();
+        assert_eq!(problem["errors"][0]["pointer"], pointer);
+        assert!(!problem.to_string().contains("canary"), "{problem}");
+    }
+    let rule = from_value::<Person>(&json!({"name": "x", "profile": {"bio": ["b"]}})).unwrap_err();
+    let problem = rule.in_body().into_response();
+    let problem: Value = serde_json::from_slice(problem.body()).unwrap();
+    assert_eq!(problem["errors"][0]["detail"], "bio must be short");
+}
+
+#[test]
+fn fields_come_from_the_body_first_and_nothing_is_no_field() {
+    let fields = Fields::of_json(br#"{"name":"a","email":null}"#).unwrap();
+    let query = Fields::of_query(b"name=b&email=c&age=2.0&admin=").unwrap();
+    let person: Person = fields.or(query).read().unwrap();
+    assert_eq!(person.name.as_str(), "a");
+    assert_eq!((person.email.as_deref(), person.age), (Some("c"), Some(2)));
+    assert_eq!(person.admin, None);
+    assert!(Fields::of_json(b"[1]").is_err() && Fields::of_json(b"{").is_err());
 }
 
 #[test]

@@ -23,6 +23,22 @@ pub struct Said {
     text: Text<1, 20>,
 }
 
+/// What may come in any form.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Fields {
+    name: Text<1, 20>,
+    number: Option<i64>,
+}
+
+/// What may be left out.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Optional {
+    #[serde(default)]
+    quantity: u8,
+    #[serde(default)]
+    note: Text<0, 20_000>,
+}
+
 impl Service for Echo {
     const NAME: &'static str = "echo";
     const DESCRIPTION: &'static str = "Says back what it is told";
@@ -33,6 +49,9 @@ impl Service for Echo {
         vec![
             Route::post("/echo", echo).auth(Auth::None),
             Route::post("/private", echo),
+            Route::post_form("/fields", fields).auth(Auth::None),
+            Route::post_or_nothing("/optional", optional).auth(Auth::None),
+            Route::get("/whole", whole).query("number", "A number"),
             Route::get("/slow", slow),
             Route::get("/numbers", numbers)
                 .paged()
@@ -59,6 +78,18 @@ impl Service for Echo {
 
 async fn echo(_: Arc<Echo>, _: Request, said: Said) -> Result<Answer<Said>, Error> {
     Ok(said.into())
+}
+
+async fn fields(_: Arc<Echo>, _: Request, said: Fields) -> Result<Answer<Fields>, Error> {
+    Ok(said.into())
+}
+
+async fn optional(_: Arc<Echo>, _: Request, said: Optional) -> Result<Answer<Optional>, Error> {
+    Ok(said.into())
+}
+
+async fn whole(_: Arc<Echo>, request: Request) -> Result<Answer<Option<i64>>, Error> {
+    Ok(request.query_whole("number")?.into())
 }
 
 async fn slow(echo: Arc<Echo>, _: Request) -> Result<Answer<String>, Error> {

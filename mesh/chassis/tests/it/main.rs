@@ -9,6 +9,7 @@ mod docs;
 #[cfg(feature = "documents")]
 mod documents;
 mod echo;
+mod forms;
 mod listening;
 #[cfg(all(feature = "sql", feature = "documents"))]
 mod operations;

@@ -48,7 +48,7 @@ async fn d4_broken_bodies_are_told_apart(backend: Backend) {
                 .await
                 .problem(422);
         }
-        let large = format!("{{\"title\":\"{}\"}}", "x".repeat(64 * 1024));
+        let large = format!("{{\"title\":\"{}\"}}", "x".repeat(512 * 1024));
         raw(&plaza, path, "application/json", large)
             .await
             .problem(413);
