@@ -58,7 +58,7 @@ pub use answer::Answer;
 pub use app::{App, main};
 pub use discovery::Place;
 pub use error::{Code, Error, cause};
-pub use money::Money;
+pub use money::{Money, Price};
 pub use objective::Objective;
 pub use operation::{Operations, Repeatable};
 pub use page::{CursorTime, DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, Page, Paging};

@@ -111,6 +111,55 @@ impl ToSchema for Money {
     }
 }
 
+/// What something costs: an amount of money above nothing.
+///
+/// An offer without a price is a mistake or a gift, and no market can tell which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Price(Money);
+
+impl Price {
+    /// The amount.
+    pub fn money(self) -> Money {
+        self.0
+    }
+}
+
+impl TryFrom<Money> for Price {
+    type Error = &'static str;
+
+    fn try_from(money: Money) -> Result<Self, Self::Error> {
+        if money.0 > 0 {
+            Ok(Self(money))
+        } else {
+            Err("a price is above 0")
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Price {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let money = Money::deserialize(deserializer)?;
+        Self::try_from(money).map_err(serde::de::Error::custom)
+    }
+}
+
+impl PartialSchema for Price {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Number)
+            .minimum(Some(0.01))
+            .maximum(Some(999_999_999.99))
+            .multiple_of(Some(0.01))
+            .into()
+    }
+}
+
+impl ToSchema for Price {
+    fn name() -> Cow<'static, str> {
+        "Price".into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +222,15 @@ mod tests {
             assert_eq!(json, format!("{}.{:02}", cents / 100, cents % 100));
             assert_eq!(read(&json), Ok(cents), "{json}");
         }
+    }
+
+    #[test]
+    fn a_price_is_above_nothing() {
+        for json in ["0", "0.0", "0e5", "-0", "-1", "0.001"] {
+            assert!(serde_json::from_str::<Price>(json).is_err(), "{json}");
+        }
+        let least: Price = serde_json::from_str("0.01").unwrap();
+        assert_eq!(least.money().cents(), 1);
     }
 
     #[test]

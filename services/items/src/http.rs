@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Answer, Code, Error, Money, Page, Request, Route};
+use chassis::{Answer, Code, Error, Money, Page, Price, Request, Route};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,6 +23,12 @@ pub(crate) fn routes() -> Vec<Route<Items>> {
             .idempotent(),
         Route::get("/item", list)
             .summary("Lists items, newest first")
+            .paged(),
+        Route::get("/items", list)
+            .summary("Lists items, newest first")
+            .paged(),
+        Route::get("/items/{owner}", list_of)
+            .summary("Lists the items of a seller, newest first")
             .paged(),
         Route::get("/item/{id:int}", show).summary("Shows an item"),
         Route::put("/item/{id:int}", change)
@@ -50,8 +56,8 @@ struct ItemRequest {
     name: Name,
     /// Of a new item: empty when absent. Of a changed one: stays as it is.
     description: Option<Description>,
-    /// What one piece costs, with two decimals at most.
-    price: Money,
+    /// What one piece costs, above 0, with two decimals at most.
+    price: Price,
     /// Of a new item: one when absent. Of a changed one: stays as it is.
     quantity: Option<Stock>,
     /// Whose item it is: the caller's own id, or nothing.
@@ -67,7 +73,7 @@ impl ItemRequest {
         Ok(Draft {
             name: self.name,
             description: self.description,
-            price: self.price,
+            price: self.price.money(),
             quantity: self.quantity,
         })
     }
@@ -133,6 +139,27 @@ async fn create(
 async fn list(items: Arc<Items>, request: Request) -> Answered<Vec<ItemResponse>> {
     let page: Page<i64> = request.page()?;
     let listed = items.store.list(&page).await?;
+    page.answer(
+        &request,
+        listed,
+        |item| item.id,
+        |item| ItemResponse::from(&*item),
+    )
+}
+
+/// By the number of the seller, or by their name. Nobody has no items.
+async fn list_of(items: Arc<Items>, request: Request) -> Answered<Vec<ItemResponse>> {
+    let page: Page<i64> = request.page()?;
+    let owner: String = request.param("owner")?;
+    let number = owner.parse::<u64>().ok();
+    let seller = match number.and_then(|number| i64::try_from(number).ok()) {
+        Some(number) => Some(number),
+        None => items.sellers.id_of(&owner).await?,
+    };
+    let listed = match seller {
+        Some(seller) => items.store.list_of(seller, &page).await?,
+        None => Vec::new(),
+    };
     page.answer(
         &request,
         listed,

@@ -4,15 +4,16 @@
 //! its store: MongoDB, or the embedded one that speaks its protocol. How the last piece is sold
 //! once says `docs/adr/0012`, how nobody misses that it was `docs/adr/0017`.
 
+mod clients;
 mod http;
 pub mod model;
 mod store;
 
-use chassis::{Context, Error, Operations, Repeatable, Route, Service, documents::Database};
+use chassis::{Call, Context, Error, Operations, Repeatable, Route, Service, documents::Database};
 use messaging::Broker;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::store::Store;
+use crate::{clients::Sellers, store::Store};
 
 /// Settings of this service alone.
 #[derive(Debug, Clone, clap::Args)]
@@ -39,6 +40,7 @@ pub struct Items {
     store: Store,
     operations: Operations,
     broker: Broker,
+    sellers: Sellers,
 }
 
 impl Items {
@@ -68,6 +70,10 @@ impl Service for Items {
         http::routes()
     }
 
+    fn calls() -> Vec<Call> {
+        Sellers::CALLS.to_vec()
+    }
+
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {
         let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
         let url = settings.documents_url.expose_secret();
@@ -76,6 +82,7 @@ impl Service for Items {
             operations: Operations::in_documents(store.database(), context),
             store,
             broker,
+            sellers: Sellers::connect(context)?,
         })
     }
 

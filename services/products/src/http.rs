@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Answer, Code, Error, Money, Page, Request, Route};
+use chassis::{Answer, Code, Error, Money, Page, Price, Request, Route};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,7 +42,7 @@ struct ProductRequest {
     #[serde(default)]
     #[schema(required = false)]
     description: Description,
-    price: Money,
+    price: Price,
 }
 
 impl From<ProductRequest> for Draft {
@@ -50,7 +50,7 @@ impl From<ProductRequest> for Draft {
         Self {
             name: request.name,
             description: request.description,
-            price: request.price,
+            price: request.price.money(),
         }
     }
 }

@@ -26,6 +26,8 @@ async fn d26_items_have_bounds(backend: Backend) {
         ("description", json!("x".repeat(2001))),
         ("description", json!(1)),
         ("price", Value::Null),
+        ("price", json!(0)),
+        ("price", json!(0.0)),
         ("price", json!(-0.01)),
         ("price", json!(0.001)),
         ("price", json!(19.999)),

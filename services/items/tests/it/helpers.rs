@@ -3,7 +3,7 @@
 use items::Items;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Reply, TestService, send, stores, unique};
+use testkit::{FakeUsers, Reply, TestService, send, stores, unique};
 
 /// Who sells in most tests.
 pub const ANNA: i64 = 7;
@@ -39,6 +39,7 @@ pub struct Plaza {
     pub service: TestService<Items>,
     pub url: String,
     pub database: String,
+    pub users: FakeUsers,
     flags: Vec<String>,
 }
 
@@ -50,25 +51,29 @@ impl Plaza {
     pub async fn start_with(backend: Backend, flags: &[&str]) -> Self {
         let url = stores::documents()[backend as usize].clone();
         let database = unique("test_");
+        let (users, peer) = FakeUsers::start();
+        let peer = format!("users={peer}");
         let own = ["--documents-url", &url, "--documents-db", &database];
-        let flags = own.iter().chain(flags).map(|flag| (*flag).to_owned());
+        let own = own.into_iter().chain(["--upstream-urls", &peer]);
+        let flags = own.chain(flags.iter().copied()).map(str::to_owned);
         let flags = flags.collect();
-        Self::start_at(url, database, flags).await
+        Self::start_at(url, database, users, flags).await
     }
 
     /// One instance more over the same documents.
     pub async fn another(&self) -> Self {
         let (url, database) = (self.url.clone(), self.database.clone());
-        Self::start_at(url, database, self.flags.clone()).await
+        Self::start_at(url, database, self.users.clone(), self.flags.clone()).await
     }
 
-    async fn start_at(url: String, database: String, flags: Vec<String>) -> Self {
+    async fn start_at(url: String, database: String, users: FakeUsers, flags: Vec<String>) -> Self {
         let given: Vec<&str> = flags.iter().map(String::as_str).collect();
         let service = TestService::start(&given).await;
         Self {
             service,
             url,
             database,
+            users,
             flags,
         }
     }

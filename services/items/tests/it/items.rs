@@ -32,10 +32,10 @@ async fn s4_05_an_item_is_added_with_a_number(backend: Backend) {
     });
     assert_eq!(created.json["item"], expected);
     assert_eq!(created.header("location"), "/item/1");
-    let least = json!({ "name": "Lamp", "price": 0, "seller_id": BEN, "unknown": true });
+    let least = json!({ "name": "Lamp", "price": 0.01, "seller_id": BEN, "unknown": true });
     let created = plaza.call(BEN, Method::POST, "/item", &least).await;
     let expected = json!({
-        "id": 2, "name": "Lamp", "description": "", "price": 0.0, "quantity": 1, "seller_id": BEN,
+        "id": 2, "name": "Lamp", "description": "", "price": 0.01, "quantity": 1, "seller_id": BEN,
     });
     assert_eq!(created.expect(201)["item"], expected);
     let body = lamp(1);

@@ -13,3 +13,4 @@ mod items;
 mod kept;
 mod removed;
 mod repeats;
+mod sellers;

@@ -14,7 +14,7 @@ testkit::on_each_store![
 async fn d12_a_price_is_exact_or_refused(store: Sql) {
     let products = start(store).await;
     for (price, shown) in [
-        (json!(0), "0.00"),
+        (json!(0.01), "0.01"),
         (json!(0.1), "0.10"),
         (json!(0.3), "0.30"),
         (json!(999_999_999.99), "999999999.99"),
@@ -32,6 +32,8 @@ async fn d12_a_price_is_exact_or_refused(store: Sql) {
     }
     let sum = json!(0.1 + 0.2);
     for price in [
+        json!(0),
+        json!(0.0),
         json!(-1),
         json!(0.001),
         sum,

@@ -7,6 +7,8 @@
 //! Items are numbered without a gap by the same means: a new one is the first state of the next
 //! number.
 
+mod sellers;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
@@ -26,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::model::{Draft, Item, Order};
+use sellers::Sellers;
 
 /// Items whose last state stays in memory.
 const REMEMBERED: u64 = 10_000;
@@ -51,6 +54,7 @@ pub(crate) struct Store {
     last: Arc<AtomicU64>,
     /// Held while an item is added, so that requests of one process do not race for numbers.
     adding: Arc<Mutex<()>>,
+    sellers: Sellers,
     tasks: TaskTracker,
 }
 
@@ -69,6 +73,7 @@ impl Store {
             outbox: Outbox::start(broker, &database, context),
             last: Arc::default(),
             adding: Arc::default(),
+            sellers: Sellers::default(),
             tasks: context.tasks.clone(),
             database,
         })
