@@ -122,6 +122,14 @@ impl Sessions {
         })
     }
 
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// As [`Tokens::verify`].
+    pub(crate) fn verify(&self, token: &str) -> Result<Identity, Error> {
+        self.tokens.verify(token)
+    }
+
     /// Ends a token, everywhere (D3). It is in the store before this returns.
     ///
     /// # Errors

@@ -50,12 +50,19 @@ fn sessions() -> Vec<Route<Users>> {
             .summary("Logs in (S2); JSON, form or query"),
         open(Route::post("/api/auth/login", login::s3)).summary("Logs in (S3)"),
         open(Route::post("/auth/login", login::s4)).summary("Logs in (S4)"),
+        open(Route::post("/auth/signin", login::s4))
+            .summary("Logs in (S4), under its source's name"),
         Route::without_body(Method::POST, "/api/auth/logout", login::logout)
             .auth(Auth::Required)
             .summary("Ends the token, everywhere"),
         Route::get("/auth/validate", login::validate)
             .auth(Auth::Required)
             .summary("Says whose token this is"),
+        Route::post("/auth/validate", login::validate_token)
+            .auth(Auth::None)
+            .answers(StatusCode::OK)
+            .fails(&[Code::Unauthenticated])
+            .summary("Says whose token the one in the body is"),
         Route::get("/.well-known/jwks.json", login::jwks)
             .summary("The keys that tokens are signed with (RFC 7517)"),
         Route::get("/api/auth/status", profile::status).summary("Whether the database answers"),

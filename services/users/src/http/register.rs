@@ -212,12 +212,56 @@ pub(super) async fn s3(
     .into())
 }
 
+/// The market's source asks for no name: then it comes from the address.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "email": "ada@example.com",
+    "password": "correct horse",
+})))]
+pub(super) struct RegisterS4Request {
+    /// From the part of the address before the `@` when absent, with a number behind where that is taken.
+    username: Option<Username>,
+    email: Email,
+    password: NewPassword,
+    name: Option<Name>,
+    bio: Option<Bio>,
+}
+
 /// S4-01
 pub(super) async fn s4(
     users: Arc<Users>,
     request: Request,
-    body: RegisterRequest,
+    body: RegisterS4Request,
 ) -> Answered<RegisterS1Response> {
+    let RegisterS4Request {
+        username,
+        email,
+        password,
+        name,
+        bio,
+    } = body;
+    let Some(username) = username else {
+        let username = Username::derived_from(&email);
+        let new = NewUser {
+            username,
+            email,
+            name,
+            bio,
+        };
+        let user = users.register_under_any_name(&request, new, &password);
+        return Ok(RegisterS1Response {
+            message: "User registered successfully",
+            user: user.await?.into(),
+        }
+        .into());
+    };
+    let body = RegisterRequest {
+        username,
+        email,
+        password,
+        name,
+        bio,
+    };
     s1(users, request, body).await
 }
 
@@ -258,7 +302,7 @@ impl Users {
         Ok(pass)
     }
 
-    /// For S0, whose people choose no username: a number goes behind it until it is free (D1).
+    /// For those who choose no username: a number goes behind it until it is free (D1).
     async fn register_under_any_name(
         &self,
         request: &Request,

@@ -14,5 +14,6 @@ mod guessing;
 mod helpers;
 mod kept;
 mod login;
+mod market;
 mod profiles;
 mod tokens;
