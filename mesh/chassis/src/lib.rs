@@ -63,7 +63,7 @@ pub use objective::Objective;
 pub use operation::{Operations, Repeatable};
 pub use page::{CursorTime, DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, Page, Paging};
 pub use proto::Rpc;
-pub use reply::{Content, Negotiated};
+pub use reply::{Content, Negotiated, Nothing};
 pub use request::Request;
 pub use route::{Auth, DEFAULT_BODY_LIMIT, Route, RouteInfo};
 pub use service::{Context, Service, TokenSource, describe};

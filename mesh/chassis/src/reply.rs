@@ -86,6 +86,22 @@ impl Reply for Content {
     }
 }
 
+/// No body at all: for 204.
+#[derive(Debug, Clone, Copy)]
+pub struct Nothing;
+
+impl Reply for Nothing {
+    const JSON: bool = false;
+
+    fn schema() -> Schema {
+        Schema::of::<String>()
+    }
+
+    fn write(self) -> Result<(HeaderMap, Bytes), Error> {
+        Ok((HeaderMap::new(), Bytes::new()))
+    }
+}
+
 /// One resource in the form that its reader asked for ([`Request::prefers`](crate::Request::prefers)).
 #[derive(Debug, Clone)]
 pub enum Negotiated<T> {

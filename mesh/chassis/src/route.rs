@@ -133,6 +133,14 @@ impl<S: Send + Sync + 'static> Route<S> {
         Self::without_body(Method::DELETE, template, handler).auth(Auth::Required)
     }
 
+    /// `DELETE template` with a JSON body, for what takes more than a token to remove.
+    pub fn delete_with<B: Body, T: Reply>(
+        template: &'static str,
+        handler: impl BodyHandler<S, B, T>,
+    ) -> Self {
+        Self::with_body(Method::DELETE, template, false, handler).auth(Auth::Required)
+    }
+
     /// `method template`, where a request body means nothing (`POST` to follow somebody).
     pub fn without_body<T: Reply>(
         method: Method,

@@ -32,10 +32,19 @@ const LEEWAY: u64 = 5;
 /// No token of ours is longer, in bytes.
 const MAX_LENGTH: usize = 2048;
 
+/// How [`all_of`] begins.
+const ALL_OF: &str = "user ";
+
 /// Whether a token is no good any more: to the second as [`Tokens::verify`] has it, lest a
 /// logged-out one is forgotten while it would still be let in.
 fn has_expired(expires_at: i64, now: i64) -> bool {
     expires_at + LEEWAY.cast_signed() < now
+}
+
+/// What is revoked in place of a `jti` where all tokens of a person are: those of an account that is no more. No `jti` of
+/// ours has a space.
+pub fn all_of(user_id: i64) -> String {
+    format!("{ALL_OF}{user_id}")
 }
 
 /// The claims of an access token.
@@ -90,7 +99,7 @@ pub enum Scheme {
 pub struct Tokens {
     scheme: Scheme,
     keys: RwLock<HashMap<String, VerificationKey>>,
-    /// `jti` to expiry; `None` until the first snapshot.
+    /// `jti`, or [`all_of`] somebody, to expiry; `None` until the first snapshot.
     revoked: RwLock<Option<HashMap<String, i64>>>,
     watchers: Arc<Watchers>,
 }
@@ -220,24 +229,22 @@ impl Tokens {
             }
             Scheme::EdDsa => self.verify_with_key(token, header.kid.as_deref())?,
         };
-        match read(&self.revoked).as_ref() {
-            None => {
-                return Err(Error::unavailable(
-                    "Tokens cannot be checked yet; try again",
-                ));
-            }
-            Some(revoked) if revoked.contains_key(&claims.jti) => {
-                return Err(Error::unauthenticated("The token was logged out"));
-            }
-            Some(_) => {}
+        if !self.is_known() {
+            return Err(Error::unavailable(
+                "Tokens cannot be checked yet; try again",
+            ));
         }
-        Ok(Identity {
+        let identity = Identity {
             user_id: claims.sub.parse().map_err(|_| invalid())?,
             username: claims.username,
             jti: claims.jti,
             expires_at: claims.exp,
             key,
-        })
+        };
+        if self.is_revoked(&identity) {
+            return Err(Error::unauthenticated("The token was logged out"));
+        }
+        Ok(identity)
     }
 
     /// Whether a token that was good still is, for those who talk longer than a request takes.
@@ -248,7 +255,7 @@ impl Tokens {
         if has_expired(identity.expires_at, clock::now().timestamp()) {
             return Err(Error::unauthenticated("The token has expired"));
         }
-        if self.is_revoked(&identity.jti) {
+        if self.is_revoked(identity) {
             return Err(Error::unauthenticated("The token was logged out"));
         }
         if let Some(kid) = &identity.key {
@@ -261,9 +268,11 @@ impl Tokens {
         Ok(())
     }
 
-    fn is_revoked(&self, jti: &str) -> bool {
+    fn is_revoked(&self, identity: &Identity) -> bool {
         let revoked = read(&self.revoked);
-        revoked.as_ref().is_some_and(|all| all.contains_key(jti))
+        revoked.as_ref().is_some_and(|revoked| {
+            revoked.contains_key(&identity.jti) || revoked.contains_key(&all_of(identity.user_id))
+        })
     }
 
     fn verify_with_key(

@@ -28,6 +28,11 @@ impl<T> Link<T> {
         let id = id(key, number);
         Self { id, state }
     }
+
+    /// The id of that document.
+    pub fn id(key: &str, number: u64) -> String {
+        id(key, number)
+    }
 }
 
 fn id(key: &str, number: u64) -> String {

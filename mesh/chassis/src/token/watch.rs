@@ -8,7 +8,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Identity, LEEWAY, Tokens};
+use super::{ALL_OF, Identity, LEEWAY, Tokens};
 use crate::clock;
 
 /// How long a timer runs until the time of day is looked at again, which may have been set meanwhile.
@@ -53,8 +53,21 @@ impl Watchers {
         if watchers.is_empty() {
             return;
         }
-        for (watched, _) in ids.filter_map(|jti| watchers.get(jti)) {
-            watched.end(TokenEnd::LoggedOut);
+        for jti in ids {
+            match jti.strip_prefix(ALL_OF).map(str::parse::<i64>) {
+                // Somebody deletes their account: rare enough to look at all.
+                Some(user_id) => {
+                    let theirs = |watched: &Watched| Ok(watched.identity.user_id) == user_id;
+                    let all = watchers.values().map(|(watched, _)| watched);
+                    all.filter(|watched| theirs(watched))
+                        .for_each(|watched| watched.end(TokenEnd::LoggedOut));
+                }
+                None => {
+                    if let Some((watched, _)) = watchers.get(jti) {
+                        watched.end(TokenEnd::LoggedOut);
+                    }
+                }
+            }
         }
     }
 
@@ -119,7 +132,7 @@ impl Tokens {
             watchers: Arc::clone(&self.watchers),
         };
         // It may have ended after it was found good, and before it was watched.
-        if self.is_revoked(&identity.jti) {
+        if self.is_revoked(identity) {
             watch.watched.end(TokenEnd::LoggedOut);
         } else if watch.ends_at > clock::now().timestamp() && self.still_good(identity).is_err() {
             watch.watched.end(TokenEnd::Refused);
@@ -212,6 +225,26 @@ mod tests {
         assert_eq!(late.ended().await, TokenEnd::LoggedOut);
         drop((one, other, stays, late));
         assert!(tokens.watchers.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn all_tokens_of_somebody_who_is_no_more_end_and_no_others() {
+        let tokens = tokens();
+        let [one, other] = ["a", "b"].map(|jti| tokens.watch(&identity(jti, 600)));
+        let somebody = Identity {
+            user_id: 70,
+            ..identity("c", 600)
+        };
+        let stays = tokens.watch(&somebody);
+        tokens.apply(update(false, &[&super::super::all_of(7)]));
+        assert_eq!(one.ended().await, TokenEnd::LoggedOut);
+        assert_eq!(other.ended().await, TokenEnd::LoggedOut);
+        assert!(!stays.watched.ended.is_cancelled());
+        assert!(tokens.still_good(&somebody).is_ok());
+        // One that was issued at that very moment.
+        assert!(tokens.still_good(&identity("d", 600)).is_err());
+        let late = tokens.watch(&identity("d", 600));
+        assert_eq!(late.ended().await, TokenEnd::LoggedOut);
     }
 
     #[tokio::test]
