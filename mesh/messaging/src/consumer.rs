@@ -116,7 +116,17 @@ impl Consumer {
 
     /// Handles events of type `E`.
     #[must_use]
-    pub fn on<E, H, R>(mut self, handler: H) -> Self
+    pub fn on<E, H, R>(self, handler: H) -> Self
+    where
+        E: Event,
+        H: Fn(Received<E>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
+        self.on_kind(E::TYPE, handler)
+    }
+
+    /// Handles events of a type whose payload is an `E`.
+    pub(crate) fn on_kind<E, H, R>(mut self, kind: &'static str, handler: H) -> Self
     where
         E: Event,
         H: Fn(Received<E>) -> R + Send + Sync + 'static,
@@ -140,7 +150,7 @@ impl Consumer {
                 data,
             }))
         });
-        self.handlers.insert(E::TYPE, handle);
+        self.handlers.insert(kind, handle);
         self
     }
 

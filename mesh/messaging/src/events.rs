@@ -28,6 +28,44 @@ impl Event for UserRegistered {
     }
 }
 
+/// Somebody's account is no more: every service removes what it has of them, and answers by [`UserForgotten`]
+/// ([`farewell`](crate::farewell)).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserDeleted {
+    /// Number of the account; no other will ever have it.
+    pub user_id: i64,
+    /// Its name as it is compared, for what was written down by name alone. Nobody else has it until all have answered.
+    pub username: String,
+    /// The how-manieth time this is said: later ones find what was still on its way at the first.
+    pub round: i32,
+}
+
+impl Event for UserDeleted {
+    const TYPE: &'static str = "users.deleted";
+
+    fn subject(&self) -> String {
+        self.user_id.to_string()
+    }
+}
+
+/// A service has nothing personal any more of somebody whose account is deleted. Its type begins with the service:
+/// `likes.user_forgotten`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserForgotten {
+    /// Number of the account that was.
+    pub user_id: i64,
+    /// That of the [`UserDeleted`] which this answers.
+    pub round: i32,
+}
+
+impl Event for UserForgotten {
+    const TYPE: &'static str = "user_forgotten";
+
+    fn subject(&self) -> String {
+        self.user_id.to_string()
+    }
+}
+
 /// Somebody follows somebody now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserFollowed {

@@ -61,6 +61,7 @@ mod event;
 pub mod events;
 pub mod failpoint;
 mod failure;
+pub mod farewell;
 pub mod inbox;
 mod metrics;
 pub mod outbox;

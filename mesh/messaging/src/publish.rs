@@ -11,7 +11,9 @@ use lapin::{
 use tokio::sync::{Mutex, watch};
 use topology::EXCHANGE;
 
-use crate::{Broker, broker::Link, declare, event::CONTENT_TYPE, metrics};
+use crate::{
+    Broker, Envelope, Event, Failure, broker::Link, declare, event::CONTENT_TYPE, metrics,
+};
 
 /// Kept over a restart of the broker.
 const PERSISTENT: u8 = 2;
@@ -40,6 +42,29 @@ impl Message {
             body,
             headers: FieldTable::default(),
             kind: Some(kind.to_owned()),
+        }
+    }
+}
+
+impl Broker {
+    /// Publishes an event that no change in a store is behind: whoever says it can say it again. All others go by an outbox.
+    ///
+    /// # Errors
+    /// When the broker is away, or nobody wants it.
+    pub async fn publish<E: Event>(&self, event: &E) -> Result<(), Failure> {
+        self.publish_as(E::TYPE, event).await
+    }
+
+    /// The same under another type.
+    pub(crate) async fn publish_as<E: Event>(&self, kind: &str, event: &E) -> Result<(), Failure> {
+        let mut envelope = Envelope::new(self.service(), event).map_err(Failure::of)?;
+        kind.clone_into(&mut envelope.kind);
+        let body = envelope.to_json().map_err(Failure::of)?.into_bytes();
+        let message = Message::event(self, kind, &envelope.id, body);
+        let published = self.publisher().publish(self, vec![message]).await;
+        match published.map_err(Failure::Wait)?.as_slice() {
+            [Fate::Confirmed] => Ok(()),
+            _ => Err(Failure::Retry(anyhow::anyhow!("no queue wants {kind}"))),
         }
     }
 }

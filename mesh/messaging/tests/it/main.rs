@@ -12,6 +12,7 @@ mod defined;
 #[cfg(feature = "documents")]
 mod documents;
 mod door;
+mod farewells;
 mod figures;
 mod helpers;
 mod hostile;
