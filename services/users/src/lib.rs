@@ -5,6 +5,7 @@
 
 mod clients;
 mod door;
+mod farewells;
 mod grpc;
 pub mod guard;
 mod hashing;
@@ -16,10 +17,10 @@ mod sessions;
 mod store;
 mod throttle;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chassis::{Call, Context, Error, Route, Service, TokenSource, sql};
-use messaging::Broker;
+use messaging::{Broker, Subscription, farewell};
 
 pub use sessions::Sessions;
 
@@ -43,10 +44,13 @@ pub struct Settings {
     /// Hours after which tokens are signed with a new key
     #[arg(long, env = "JWT_ROTATE_HOURS", default_value_t = 168, value_parser = clap::value_parser!(u32).range(1..=8_760))]
     pub jwt_rotate_hours: u32,
+    /// Seconds after which services are told a second time that an account was deleted: longer than a request, or an event, may be on its way
+    #[arg(long, env = "DELETION_SWEEP_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub deletion_sweep_seconds: u32,
     /// What may be tried how often.
     #[command(flatten)]
     pub guard: guard::Settings,
-    /// Where events go.
+    /// Where events go and come from.
     #[command(flatten)]
     pub messaging: messaging::Settings,
 }
@@ -76,10 +80,16 @@ impl Service for Users {
     const DESCRIPTION: &'static str = "Accounts, profiles, follows and tokens";
     const TOKENS: TokenSource = TokenSource::Own;
     const PORT: u16 = 5100;
-    const CHORES: &'static [(&'static str, &'static str)] = &[(
-        "withdraw-keys",
-        "makes a new signing key and ends all others: everybody has to log in again",
-    )];
+    const CHORES: &'static [(&'static str, &'static str)] = &[
+        (
+            "withdraw-keys",
+            "makes a new signing key and ends all others: everybody has to log in again",
+        ),
+        (
+            "deletions",
+            "says which services have not answered yet that they have forgotten a deleted account",
+        ),
+    ];
     type Settings = Settings;
 
     fn routes() -> Vec<Route<Self>> {
@@ -90,9 +100,19 @@ impl Service for Users {
         Discussions::CALLS.to_vec()
     }
 
+    fn subscriptions() -> Vec<Subscription> {
+        vec![farewell::ANSWERED]
+    }
+
+    async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
+        messaging::declare(&broker, &Self::subscriptions()).await
+    }
+
     async fn operate(&self, chore: &str) -> anyhow::Result<()> {
         match chore {
             "withdraw-keys" => self.sessions.withdraw().await,
+            "deletions" => Ok(self.report_deletions().await?),
             other => anyhow::bail!("`{other}` is not known"),
         }
     }
@@ -104,6 +124,9 @@ impl Service for Users {
         let store = Store::open(context, url.as_deref(), &broker).await?;
         let sessions = Sessions::open(store.clone(), context, &settings).await?;
         context.spawn(Arc::clone(&sessions).keep_current());
+        farewells::collect(&store, &broker, context);
+        let sweep = Duration::from_secs(settings.deletion_sweep_seconds.into());
+        context.spawn(farewells::keep_house(store.clone(), sweep));
         let guard = &settings.guard;
         let limits = guard.limits(context.settings.plaza_env);
         let throttle = Arc::new(Throttle::new(store.clone(), limits));

@@ -33,6 +33,8 @@ const OVERLAP: Duration = Duration::seconds(10);
 const KEPT: Duration = Duration::minutes(1);
 /// How often rotation and cleaning up are thought of.
 const HOUSEKEEPING: StdDuration = StdDuration::from_mins(1);
+/// How long a login may be under way, and longer.
+const UNDER_WAY: Duration = Duration::minutes(10);
 /// Updates that a slow listener may be behind before it has to start again.
 const BACKLOG: usize = 1024;
 
@@ -147,6 +149,18 @@ impl Sessions {
         );
         counter!("tokens_revoked_total").increment(1);
         Ok(())
+    }
+
+    /// When the last token ends that somebody may have, in seconds since the epoch: one may be issued at this very moment.
+    pub(crate) fn last_end(&self) -> i64 {
+        (clock::now() + self.lifetime + UNDER_WAY).timestamp()
+    }
+
+    /// Tells that all tokens of somebody are ended, which the store knows already.
+    pub(crate) fn ended_all(&self, user_id: i64, expires_at: i64) {
+        let jti = token::all_of(user_id);
+        self.tell(Vec::new(), vec![Revocation { jti, expires_at }]);
+        counter!("tokens_revoked_total").increment(1);
     }
 
     /// Makes a new key, unless another instance just did; the old one is accepted until the

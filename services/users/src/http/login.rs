@@ -34,6 +34,19 @@ pub(super) struct LoginRequest {
 }
 
 impl LoginRequest {
+    /// What somebody who does more than to log in says of themselves.
+    pub(super) fn of(
+        email: Option<String>,
+        username: Option<String>,
+        password: SecretString,
+    ) -> Self {
+        Self {
+            email,
+            username,
+            password,
+        }
+    }
+
     /// The account that is meant, as it is compared.
     fn account(&self) -> Result<String, Error> {
         let given = self.email.as_ref().or(self.username.as_ref());
@@ -204,6 +217,13 @@ pub(super) async fn jwks(users: Arc<Users>, _: Request) -> Answered<JwkSet> {
 
 impl Users {
     async fn log_in(&self, request: &Request, body: LoginRequest) -> Result<(User, Issued), Error> {
+        let user = self.prove(request, body).await?;
+        let issued = self.sessions.issue(&user)?;
+        Ok((user, issued))
+    }
+
+    /// Who is meant, if the password is theirs: 401 otherwise, and 429 after too many others.
+    pub(super) async fn prove(&self, request: &Request, body: LoginRequest) -> Result<User, Error> {
         let (name, network) = (body.account()?, request.client_network());
         let pass = self.logins.enter(network)?;
         let user = if name.contains('\0') {
@@ -235,8 +255,7 @@ impl Users {
         if verdict == Verdict::Outdated {
             self.renew(&user, &pass, &body.password).await;
         }
-        let issued = self.sessions.issue(&user)?;
-        Ok((user, issued))
+        Ok(user)
     }
 
     /// Replaces an old hash; where that fails, the next login does it.

@@ -1,5 +1,6 @@
 //! The route table of `users`: every door of every source (D1 to D6, D11, D24).
 
+mod deletion;
 mod follows;
 mod login;
 mod profile;
@@ -30,6 +31,12 @@ fn registration() -> Vec<Route<Users>> {
         open(Route::post("/register", register::s2)).summary("Registers a person (S2)"),
         open(Route::post("/api/auth/register", register::s3)).summary("Registers a person (S3)"),
         open(Route::post("/auth/register", register::s4)).summary("Registers a person (S4)"),
+        Route::delete_with("/auth/delete", deletion::delete)
+            .auth(Auth::Optional)
+            .answers(StatusCode::NO_CONTENT)
+            .fails(&[Code::Unauthenticated, Code::Forbidden])
+            .objective(Objective::PASSWORD)
+            .summary("Deletes the account with this password, everywhere"),
     ]
 }
 

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use messaging::events::{UserFollowed, UserUnfollowed};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, DatabaseTransaction, DbErr, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, SqlErr,
     sea_query::{Expr, OnConflict},
 };
 
@@ -61,7 +61,8 @@ impl Store {
         let inserted = follow::Entity::insert(row)
             .on_conflict(once)
             .exec_without_returning(&transaction)
-            .await?;
+            .await
+            .map_err(or_nobody)?;
         if inserted > 0 {
             let version = next_version(&transaction, follower_id).await?;
             let event = UserFollowed {
@@ -161,6 +162,14 @@ impl Store {
                 })
             })
             .collect())
+    }
+}
+
+/// 404 for who deleted their account at this very moment.
+fn or_nobody(error: DbErr) -> Error {
+    match error.sql_err() {
+        Some(SqlErr::ForeignKeyConstraintViolation(_)) => Error::not_found("User not found"),
+        _ => error.into(),
     }
 }
 

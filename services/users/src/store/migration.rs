@@ -1,5 +1,6 @@
 //! The schema, step by step; a step that has shipped is never changed.
 
+mod deletions;
 mod follow_versions;
 
 use super::migration_attempts::Attempts;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(messaging::outbox::Migration),
             Box::new(follow_versions::FollowVersions),
             Box::new(Attempts),
+            Box::new(deletions::Deletions),
         ]
     }
 }

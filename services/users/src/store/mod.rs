@@ -1,6 +1,7 @@
 //! Everything that `users` keeps, in SQL: the only place with queries.
 
 mod attempts;
+mod deletions;
 mod entity;
 mod follows;
 mod migration;
@@ -18,6 +19,7 @@ use sea_orm::{
 
 use crate::model::{AvatarUrl, Bio, Email, Name, NewUser, User, Username};
 pub(crate) use attempts::{Counted, Limit, TooMany, WINDOW, Within};
+pub(crate) use deletions::Unanswered;
 use entity::user;
 pub(crate) use follows::FollowKey;
 pub(crate) use follows::{Direction, Person};
@@ -93,6 +95,10 @@ impl Store {
         let transaction = self.connection.begin().await.map_err(Error::from)?;
         let row = row.insert(&transaction).await;
         let user = row.map(User::from).map_err(|error| taken(error, new))?;
+        // Looked for last: who has the name and who had it are never both missed.
+        if deletions::holds(&transaction, &new.username).await? {
+            return Err(NotInserted::UsernameTaken);
+        }
         let event = UserRegistered {
             user_id: user.id,
             username: user.username.clone(),
@@ -134,12 +140,10 @@ impl Store {
             .is_some())
     }
 
-    /// Whether a username has an account already.
+    /// Whether a username has an account already, or had one that is not forgotten everywhere.
     pub(crate) async fn has_username(&self, username: &Username) -> Result<bool, Error> {
-        Ok(self
-            .find(user::Column::UsernameKey.eq(username.key()))
-            .await?
-            .is_some())
+        let own = user::Column::UsernameKey.eq(username.key());
+        Ok(self.find(own).await?.is_some() || deletions::holds(&self.connection, username).await?)
     }
 
     async fn find(

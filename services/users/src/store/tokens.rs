@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use proto::users::Revocation;
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _,
     sea_query::{Expr, OnConflict},
 };
 
@@ -92,20 +93,7 @@ impl Store {
 
     /// Remembers that a token was logged out.
     pub(crate) async fn insert_revocation(&self, jti: &str, expires_at: i64) -> Result<(), Error> {
-        let row = revocation::ActiveModel {
-            jti: Set(jti.to_owned()),
-            expires_at: Set(expires_at),
-            revoked_at: Set(clock::now()),
-        };
-        revocation::Entity::insert(row)
-            .on_conflict(
-                OnConflict::column(revocation::Column::Jti)
-                    .do_nothing()
-                    .to_owned(),
-            )
-            .exec_without_returning(&self.connection)
-            .await?;
-        Ok(())
+        insert_revocation(&self.connection, jti, expires_at).await
     }
 
     /// Tokens logged out since a time, or ever, that have not ended yet.
@@ -141,4 +129,26 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// The same, as a part of a greater change.
+pub(super) async fn insert_revocation(
+    connection: &impl ConnectionTrait,
+    jti: &str,
+    expires_at: i64,
+) -> Result<(), Error> {
+    let row = revocation::ActiveModel {
+        jti: Set(jti.to_owned()),
+        expires_at: Set(expires_at),
+        revoked_at: Set(clock::now()),
+    };
+    revocation::Entity::insert(row)
+        .on_conflict(
+            OnConflict::column(revocation::Column::Jti)
+                .do_nothing()
+                .to_owned(),
+        )
+        .exec_without_returning(connection)
+        .await?;
+    Ok(())
 }

@@ -5,6 +5,8 @@
 mod accounts;
 mod bad_input;
 mod cursors;
+mod deletion;
+mod deletion_rounds;
 mod environment;
 mod events;
 mod floods;
