@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chassis::{Text, is_mailable};
+use chassis::{Text, USERNAME_LENGTH, is_mailable, is_username, is_web_reference};
 use chrono::{DateTime, Utc};
 use rand::RngExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -20,8 +20,6 @@ pub const RESERVED: [&str; 10] = [
     "me", "id", "home", "async", "register", "login", "follow", "unfollow", "jobs", "popular",
 ];
 
-/// Shortest and longest username, in characters.
-const USERNAME_LENGTH: std::ops::RangeInclusive<usize> = 3..=32;
 /// Shortest and longest password, in bytes; the longest bounds the work of a hash.
 const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 8..=1024;
 
@@ -64,7 +62,7 @@ pub struct NewUser {
     pub bio: Option<Bio>,
 }
 
-/// A username: 3 to 32 of `A-Z a-z 0-9 _ . -`, and none that a path needs.
+/// A username: 3 to 50 of `A-Z a-z 0-9 _ . -`, and none that a path needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Username(String);
 
@@ -74,9 +72,8 @@ impl Username {
     /// # Errors
     /// A sentence that says what is allowed.
     pub fn new(text: &str) -> Result<Self, String> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        if !USERNAME_LENGTH.contains(&text.len()) || !text.bytes().all(allowed) {
-            return Err("username must be 3 to 32 letters, digits, '_', '.' or '-'".into());
+        if !is_username(text) {
+            return Err("username must be 3 to 50 letters, digits, '_', '.' or '-'".into());
         }
         // "." and ".." would vanish from a path on its way.
         if RESERVED.contains(&text.to_ascii_lowercase().as_str())
@@ -187,7 +184,8 @@ pub fn impossible(password: &SecretString) -> bool {
     password.expose_secret().len() > *PASSWORD_LENGTH.end()
 }
 
-/// A picture's address: `http` or `https`, at most 2048 characters, or empty for none.
+/// A picture's address: an `http` or `https` URL, or a reference relative to a page of ours; at most
+/// 2048 characters, or empty for none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AvatarUrl(String);
 
@@ -197,12 +195,10 @@ impl AvatarUrl {
     /// # Errors
     /// A sentence that says what is allowed.
     pub fn new(text: &str) -> Result<Self, String> {
-        let scheme = |uri: &http_uri::Uri| matches!(uri.scheme_str(), Some("http" | "https"));
-        let sound = text.is_empty() || text.parse().is_ok_and(|uri| scheme(&uri));
-        if !sound || text.len() > 2048 {
-            return Err(
-                "avatar_url must be an http or https URL of at most 2048 characters".into(),
-            );
+        if !text.is_empty() && !is_web_reference(text) {
+            return Err("avatar_url must be an http or https URL, or a relative one, of at most 2048 characters, \
+                 without a user in it"
+                .into());
         }
         Ok(Self(text.to_owned()))
     }
@@ -212,8 +208,6 @@ impl AvatarUrl {
         &self.0
     }
 }
-
-use ::http as http_uri;
 
 macro_rules! parsed_string {
     ($($type:ident: $parse:expr, $min:expr, $max:expr, $format:expr;)*) => {$(
@@ -239,7 +233,7 @@ macro_rules! parsed_string {
 }
 
 parsed_string! {
-    Username: |text| Username::new(&text), 3, 32, None;
+    Username: |text| Username::new(&text), *USERNAME_LENGTH.start(), *USERNAME_LENGTH.end(), None;
     Email: |text| Email::new(&text), 3, 254, Some(KnownFormat::Email);
     NewPassword: NewPassword::new, 8, 1024, Some(KnownFormat::Password);
     AvatarUrl: |text| AvatarUrl::new(&text), 0, 2048, None;
@@ -257,12 +251,12 @@ mod tests {
 
     #[test]
     fn d1_usernames_are_of_the_alphabet_and_not_reserved() {
-        for good in ["ada", "A.B-c_9", &"x".repeat(32), "Melanie"] {
+        for good in ["ada", "A.B-c_9", &"x".repeat(50), "Melanie"] {
             assert!(Username::new(good).is_ok(), "{good}");
         }
         for bad in [
             "ab",
-            &"x".repeat(33),
+            &"x".repeat(51),
             "a b c",
             "adä",
             "me",
@@ -335,8 +329,16 @@ mod tests {
 
     #[test]
     fn s18_an_avatar_is_a_web_address() {
-        assert!(AvatarUrl::new("").is_ok() && AvatarUrl::new("https://example.com/a.png").is_ok());
-        for bad in ["javascript:alert(1)", "file:///etc/passwd", "/a.png", "x"] {
+        for good in ["", "https://example.com/a.png", "/static/a.png", "avatar"] {
+            assert!(AvatarUrl::new(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "javascript:alert(1)",
+            "data:image/png;base64,AA",
+            "file:///etc/passwd",
+            "https://ada@example.com/a.png",
+            "//ada@example.com/a.png",
+        ] {
             assert!(AvatarUrl::new(bad).is_err(), "{bad}");
         }
     }

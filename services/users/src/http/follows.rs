@@ -24,7 +24,7 @@ pub(super) async fn follow(users: Arc<Users>, request: Request) -> Answered<Foll
     let followee = users.by_username(&request).await?;
     let follower_id = request.caller()?.user_id;
     if followee.id == follower_id {
-        return Err(Error::unacceptable("Nobody can follow themselves"));
+        return Err(Error::malformed("Nobody can follow themselves"));
     }
     let new = users.store.insert_follow(follower_id, followee.id).await?;
     Ok(FollowResponse {

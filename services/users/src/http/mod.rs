@@ -6,10 +6,14 @@ mod login;
 mod profile;
 mod register;
 
-use chassis::{Auth, Code, Objective, Route};
+use chassis::{Auth, Code, Objective, Paging, Route};
 use http::{Method, StatusCode};
 
 use crate::Users;
+
+/// What lists of people may be asked for. The microblog's clients expect all of them at once.
+const PEOPLE: Paging =
+    Paging::by_offset(1_000, 1_000, "People of a page, 1 to 1000; 1000 by default");
 
 pub(crate) fn routes() -> Vec<Route<Users>> {
     [registration(), sessions(), profiles(), social()]
@@ -28,7 +32,8 @@ fn registration() -> Vec<Route<Users>> {
     vec![
         open(Route::post("/api/users/register", register::s0)).summary("Registers a person (S0)"),
         open(Route::post("/users/register", register::s1)).summary("Registers a person (S1)"),
-        open(Route::post("/register", register::s2)).summary("Registers a person (S2)"),
+        open(Route::post("/register", register::s2))
+            .summary("Registers a person (S2); a name or an address that is taken is a 400"),
         open(Route::post("/api/auth/register", register::s3)).summary("Registers a person (S3)"),
         open(Route::post("/auth/register", register::s4)).summary("Registers a person (S4)"),
         Route::delete_with("/auth/delete", deletion::delete)
@@ -95,7 +100,7 @@ fn social() -> Vec<Route<Users>> {
     vec![
         Route::without_body(Method::POST, "/users/follow/{username}", follows::follow)
             .auth(Auth::Required)
-            .fails(&[Code::Unacceptable])
+            .fails(&[Code::Malformed])
             .summary("Follows a person"),
         Route::without_body(
             Method::POST,
@@ -105,10 +110,10 @@ fn social() -> Vec<Route<Users>> {
         .auth(Auth::Required)
         .summary("Follows a person no more"),
         Route::get("/users/{username}/followees", follows::followees)
-            .paged()
+            .paged_by(PEOPLE)
             .summary("Whom a person follows"),
         Route::get("/users/{username}/followers", follows::followers)
-            .paged()
+            .paged_by(PEOPLE)
             .summary("Who follows a person"),
     ]
 }

@@ -18,7 +18,7 @@ const ATTEMPTS: usize = 20;
 
 type Answered<T> = Result<Answer<T>, Error>;
 
-/// Refuses with 409, or with 400 where the source says so (D4).
+/// Refuses with 409, or with 400 where the source does (D4, D29).
 type Refuse = fn(&'static str) -> Error;
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -150,7 +150,7 @@ pub(super) async fn s2(
     request: Request,
     body: RegisterRequest,
 ) -> Answered<RegisterS2Response> {
-    let user = body.register(&users, &request, Error::conflict).await?;
+    let user = body.register(&users, &request, Error::malformed).await?;
     let User {
         id,
         username,

@@ -1,5 +1,7 @@
 //! Who follows whom.
 
+use std::collections::HashMap;
+
 use chassis::{CursorTime, Error, Page, clock};
 use chrono::{DateTime, Utc};
 use messaging::events::{UserFollowed, UserUnfollowed};
@@ -126,6 +128,7 @@ impl Store {
             .filter(own.eq(id))
             .order_by_desc(follow::Column::CreatedAt)
             .order_by_desc(other)
+            .offset(page.offset)
             .limit(page.fetch());
         if let Some((since, person)) = page.after {
             let since = since.time();
@@ -145,19 +148,17 @@ impl Store {
         };
         let ids: Vec<i64> = rows.iter().map(person).collect();
         let users = self.list_by_ids(&ids).await?;
-        let username = |id| {
-            users
-                .iter()
-                .find(|user| user.id == id)
-                .map(|user| user.username.clone())
-        };
+        let usernames: HashMap<i64, String> = users
+            .into_iter()
+            .map(|user| (user.id, user.username))
+            .collect();
         Ok(rows
             .iter()
             .filter_map(|row| {
                 let id = person(row);
                 Some(Person {
                     id,
-                    username: username(id)?,
+                    username: usernames.get(&id)?.clone(),
                     since: row.created_at,
                 })
             })

@@ -113,6 +113,7 @@ async fn d1_values_outside_their_bounds_are_422(backend: Backend) {
     let good = json!({"username": "someone", "email": "s@example.com", "password": PASSWORD});
     let bad = [
         ("username", json!("ab")),
+        ("username", json!("x".repeat(51))),
         ("username", json!("me")),
         ("username", json!("a b")),
         ("username", json!(7)),

@@ -12,6 +12,7 @@ crate::on_each_store![
     s2_18_unfollows_once,
     s2_19_lists_followees_page_by_page,
     d17_lists_followers,
+    s2_19_lists_people_by_an_offset_and_all_of_them_at_once,
 ];
 
 async fn act(users: &TestService<Users>, verb: &str, who: &Person, whom: &str) -> testkit::Reply {
@@ -36,9 +37,8 @@ async fn s2_17_follows_once(backend: Backend) {
     );
     let again = act(&users, "follow", &ada, &grace.username).await;
     assert_eq!(again.expect(200), &json!({"status": "already_following"}));
-    act(&users, "follow", &ada, &ada.username)
-        .await
-        .problem(422);
+    let oneself = ada.username.to_uppercase();
+    act(&users, "follow", &ada, &oneself).await.problem(400);
     act(&users, "follow", &ada, "nobody-here")
         .await
         .problem(404);
@@ -131,4 +131,39 @@ async fn d17_lists_followers(backend: Backend) {
         reply.expect(200),
         &json!({"followers": [{"user_id": ada.id, "username": ada.username}]})
     );
+}
+
+async fn s2_19_lists_people_by_an_offset_and_all_of_them_at_once(backend: Backend) {
+    let users = start(backend).await;
+    let ada = person(&users).await;
+    let mut names = Vec::new();
+    for _ in 0..5 {
+        let other = person(&users).await;
+        act(&users, "follow", &ada, &other.username)
+            .await
+            .expect(200);
+        act(&users, "follow", &other, &ada.username)
+            .await
+            .expect(200);
+        names.insert(0, other.username);
+    }
+    for list in ["followees", "followers"] {
+        let path = format!("/users/{}/{list}", ada.username);
+        let page = async |query: &str| -> Vec<String> {
+            let reply = get(&users, &format!("{path}?{query}"), "").await;
+            let people = reply.expect(200)[list].as_array().unwrap().clone();
+            let name = |person: &Value| person["username"].as_str().unwrap().to_owned();
+            people.iter().map(name).collect()
+        };
+        let mut seen = Vec::new();
+        for offset in [0, 2, 4] {
+            seen.extend(page(&format!("limit=2&offset={offset}")).await);
+        }
+        assert_eq!(seen, names, "{list}");
+        assert!(page("limit=2&offset=6").await.is_empty(), "{list}");
+        assert_eq!(page("limit=1000").await, names, "{list}");
+        for bad in ["offset=-1", "offset=10001", "offset=x", "limit=0"] {
+            get(&users, &format!("{path}?{bad}"), "").await.problem(422);
+        }
+    }
 }

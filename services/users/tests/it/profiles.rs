@@ -69,11 +69,26 @@ async fn s0_04_changes_ones_own_profile_and_nothing_else(backend: Backend) {
         (&answer["name"], &answer["profile"]["bio"]),
         (&json!("Ada L."), &json!("Less"))
     );
-    let bad = json!({"avatar_url": "javascript:alert(1)"});
-    users
-        .call(Method::PUT, "/api/users/me", &person.token, &bad)
-        .await
-        .problem(422);
+    let put = async |url: &str| {
+        let body = json!({"avatar_url": url});
+        let path = "/api/users/me";
+        users.call(Method::PUT, path, &person.token, &body).await
+    };
+    for relative in ["avatar", "/static/a.png", "//cdn.example.com/a.png", ""] {
+        put(relative).await.expect(200);
+        let me = get(&users, "/api/users/me", &person.token).await;
+        assert_eq!(me.json["profile"]["avatar_url"], relative);
+    }
+    for bad in [
+        "javascript:alert(1)",
+        "data:image/png;base64,AA",
+        "\tjavascript:alert(1)",
+        "https://ada:secret@example.com/a.png",
+        "//ada@example.com/a.png",
+        "/\\example.com/a.png",
+    ] {
+        put(bad).await.problem(422);
+    }
     users
         .call(Method::PUT, "/api/users/me", "", &change)
         .await
