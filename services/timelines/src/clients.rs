@@ -19,7 +19,7 @@ chassis::peer! {
 
 /// Names kept in memory that are known to be somebody's.
 const NAMES_KEPT: u64 = 10_000;
-/// Accounts are not deleted today; if they ever are, this is how long it goes unnoticed.
+/// This is how long it may go unnoticed that an account was deleted: a list of its posts is then empty, rather than 404.
 const NAMES_LIFE: Duration = Duration::from_mins(10);
 /// After a failure, nobody is asked for this time rather than each waiting in vain.
 const PAUSE: Duration = Duration::from_secs(1);

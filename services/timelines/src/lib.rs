@@ -18,7 +18,7 @@ use std::sync::Arc;
 use chassis::{
     Call, Context, Error, Operations, Repeatable, Route, Service, redis, redis::Redis, sql,
 };
-use messaging::{Broker, Subscription};
+use messaging::{Broker, Subscription, farewell};
 
 use crate::{clients::People, home::Homes, store::Store};
 
@@ -79,7 +79,7 @@ impl Service for Timelines {
     }
 
     fn subscriptions() -> Vec<Subscription> {
-        workers::SUBSCRIPTIONS.to_vec()
+        [workers::SUBSCRIPTIONS, &[farewell::DELETED]].concat()
     }
 
     async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
@@ -101,6 +101,11 @@ impl Service for Timelines {
         );
         let homes = Arc::new(homes);
         workers::start(&store, &homes, &broker, context).await;
+        let own = store.clone();
+        farewell::listen(&broker, context, move |gone| {
+            let store = own.clone();
+            async move { store.forget(gone.user_id).await }
+        });
         Ok(Self {
             operations: store.operations(context),
             store,

@@ -2,6 +2,7 @@
 
 mod entity;
 mod follows;
+mod forgotten;
 mod jobs;
 mod migration;
 mod posts;

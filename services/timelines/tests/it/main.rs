@@ -5,6 +5,7 @@
 mod bad_input;
 mod cursors;
 mod environment;
+mod farewell;
 mod figures;
 mod grpc;
 mod helpers;
