@@ -9,6 +9,7 @@ pub mod model;
 mod store;
 
 use chassis::{Context, Error, Operations, Repeatable, Route, Service};
+use messaging::{Broker, Subscription, farewell};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::store::Store;
@@ -27,6 +28,9 @@ pub struct Settings {
     /// Name of the database in the document store
     #[arg(long, env = "POLLS_DATABASE", default_value = "polls")]
     pub documents_db: String,
+    /// Where events come from.
+    #[command(flatten)]
+    pub messaging: messaging::Settings,
 }
 
 /// The service.
@@ -52,9 +56,24 @@ impl Service for Polls {
         http::routes()
     }
 
+    fn subscriptions() -> Vec<Subscription> {
+        vec![farewell::DELETED]
+    }
+
+    async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
+        messaging::declare(&broker, &Self::subscriptions()).await
+    }
+
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
         let url = settings.documents_url.expose_secret();
         let store = Store::open(context, url, &settings.documents_db).await?;
+        let own = store.clone();
+        farewell::listen(&broker, context, move |gone| {
+            let store = own.clone();
+            async move { store.forget(&gone).await }
+        });
         Ok(Self {
             operations: Operations::in_documents(store.database(), context),
             store,

@@ -1,4 +1,4 @@
-//! The only place with document queries: inserts and reads by `_id`, nothing else.
+//! The only place with document queries: inserts and reads by `_id`, but for what a deleted account leaves.
 //!
 //! A vote is two inserts. The ballot, `<poll>/<user>`, settles that it is the only one. The vote
 //! itself, `<poll>.<n>`, counts it: it carries the counts of all options, so that the last one of
@@ -8,13 +8,17 @@
 //! for it counts it, and nobody twice: to be added, a vote has to pass by every vote behind
 //! [`Ballot::after`], and its own is among those if it was added before.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chassis::{
     Context, Error,
-    documents::{self, Chains, Collection, Database, turn},
+    documents::{self, Chains, Collection, Database, Link, turn},
 };
+use futures_util::TryStreamExt as _;
+use messaging::events::UserDeleted;
 use moka::sync::Cache;
+use mongodb::bson::doc;
+use serde::Deserialize;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -22,6 +26,11 @@ use crate::model::{Ballot, NewBallot, Poll, PollId, Vote};
 
 /// Polls that are remembered, with their last vote.
 const REMEMBERED: u64 = 10_000;
+
+/// After this time a poll is read again: its author may have deleted their account.
+const KNOWN_FOR: Duration = Duration::from_mins(1);
+/// What a walk over all polls, or all ballots, may take; the embedded store needs 40 µs for each.
+const WALK_DEADLINE: Duration = Duration::from_mins(1);
 
 /// What became of somebody's wish to vote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +59,10 @@ impl Store {
             polls: database.collection("polls"),
             ballots: database.collection("ballots"),
             votes: Chains::new(&database, "votes", REMEMBERED),
-            known: Cache::new(REMEMBERED),
+            known: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_live(KNOWN_FOR)
+                .build(),
             tasks: context.tasks.clone(),
             database,
         })
@@ -156,6 +168,71 @@ impl Store {
             }
         }
     }
+}
+
+impl Store {
+    /// Takes the name of somebody whose account is deleted from the polls that they began, and their number from their votes.
+    /// Polls and counts stay: others have voted there, and a count is nobody's. Done again, it goes on where it was.
+    pub(crate) async fn forget(&self, gone: &UserDeleted) -> Result<(), Error> {
+        let name = gone.username.replace('.', "\\.");
+        let theirs = doc! { "created_by": { "$regex": format!("^{name}$"), "$options": "i" } };
+        let find = |polls: mongodb::Collection<Named>| async move {
+            let found = polls.find(theirs).projection(doc! { "_id": 1 });
+            found.await?.try_collect::<Vec<_>>().await
+        };
+        let polls = self.polls.with_type::<Named>();
+        for poll in polls
+            .run_within(WALK_DEADLINE, "polls.find_of", find)
+            .await?
+        {
+            let nobody = doc! { "created_by": "" };
+            self.polls.set("polls.forget", &poll.id, nobody).await?;
+            if let Ok(id) = poll.id.parse::<PollId>() {
+                self.known.invalidate(&id);
+            }
+        }
+        self.forget_votes(gone.user_id).await
+    }
+
+    async fn forget_votes(&self, user_id: i64) -> Result<(), Error> {
+        let theirs = doc! { "_id": { "$regex": format!("/{user_id}$") } };
+        let find = |ballots: mongodb::Collection<Ballot>| async move {
+            ballots.find(theirs).await?.try_collect::<Vec<_>>().await
+        };
+        let ballots = self
+            .ballots
+            .run_within(WALK_DEADLINE, "ballots.find_of", find);
+        for ballot in ballots.await? {
+            if let Some((key, _)) = ballot.id.split_once('/') {
+                self.forget_vote(key, user_id, ballot.after).await?;
+            }
+            self.ballots.remove("ballots.forget", &ballot.id).await?;
+        }
+        Ok(())
+    }
+
+    /// A vote of nobody counts as before. It is behind `after`, where it was counted at all.
+    async fn forget_vote(&self, key: &str, user_id: i64, after: u64) -> Result<(), Error> {
+        let mut number = after + 1;
+        while let Some(vote) = self.votes.find(key, number).await? {
+            if vote.user_id == user_id {
+                let id = Link::<Vote>::id(key, number);
+                let nobody = doc! { "state.user_id": 0_i64 };
+                let votes = self.votes.collection();
+                votes.set("votes.forget", &id, nobody).await?;
+                return Ok(());
+            }
+            number += 1;
+        }
+        Ok(())
+    }
+}
+
+/// A poll, for its id alone.
+#[derive(Debug, Deserialize)]
+struct Named {
+    #[serde(rename = "_id")]
+    id: String,
 }
 
 fn vanished() -> Error {

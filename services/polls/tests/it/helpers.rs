@@ -41,19 +41,24 @@ pub struct Plaza {
 
 impl Plaza {
     pub async fn start(backend: Backend) -> Self {
+        Self::start_with(backend, &[]).await
+    }
+
+    pub async fn start_with(backend: Backend, flags: &[&str]) -> Self {
         let url = stores::documents()[backend as usize].clone();
-        Self::start_at(url, unique("test_")).await
+        Self::start_at(url, unique("test_"), flags).await
     }
 
     /// One instance more over the same documents.
     pub async fn another(&self) -> Self {
-        Self::start_at(self.url.clone(), self.database.clone()).await
+        Self::start_at(self.url.clone(), self.database.clone(), &[]).await
     }
 
-    async fn start_at(url: String, database: String) -> Self {
-        let flags = ["--documents-url", &url, "--documents-db", &database];
+    async fn start_at(url: String, database: String, flags: &[&str]) -> Self {
+        let own = ["--documents-url", &url, "--documents-db", &database];
+        let all: Vec<&str> = own.iter().chain(flags).copied().collect();
         Self {
-            service: TestService::start(&flags).await,
+            service: TestService::start(&all).await,
             url,
             database,
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod bad_input;
+mod farewell;
 mod figures;
 mod helpers;
 mod kept;
