@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use chassis::{Error, Page, clock};
+use messaging::events::UserDeleted;
 use metrics::counter;
 use tokio::time::MissedTickBehavior;
 
@@ -109,6 +110,26 @@ impl Ledger {
                 .collect();
             self.cache.apply(&[count], &people).await;
         }
+    }
+
+    /// Takes back all that somebody likes whose account is deleted.
+    ///
+    /// Their name stays with what was taken back until the last round: by it, Redis is brought up to date where it is away.
+    pub(crate) async fn forget(&self, gone: &UserDeleted) -> Result<(), Error> {
+        let (user_id, key) = (gone.user_id, username_key(&gone.username));
+        loop {
+            let posts = self.store.list_liked(user_id, &key, BATCH).await?;
+            if posts.is_empty() {
+                break;
+            }
+            for post_id in posts {
+                self.unlike(post_id, user_id, &gone.username).await?;
+            }
+        }
+        if gone.round > 1 {
+            self.store.forget_name(user_id, &key).await?;
+        }
+        Ok(())
     }
 
     /// How many like a post (S2-28).

@@ -16,7 +16,7 @@ mod store;
 use std::time::Duration;
 
 use chassis::{Call, Context, Error, Route, Service};
-use messaging::{Broker, Subscription};
+use messaging::{Broker, Subscription, farewell};
 
 use crate::{
     cache::Cache,
@@ -73,7 +73,7 @@ impl Service for Likes {
     }
 
     fn subscriptions() -> Vec<Subscription> {
-        vec![events::CHECKED, events::COLLECTED]
+        vec![events::CHECKED, events::COLLECTED, farewell::DELETED]
     }
 
     async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
@@ -100,6 +100,11 @@ impl Service for Likes {
             collecting.start(&broker, context).await;
             context.spawn(notify::tell_when_due(store));
         }
+        let own = ledger.clone();
+        farewell::listen(&broker, context, move |gone| {
+            let ledger = own.clone();
+            async move { ledger.forget(&gone).await }
+        });
         Ok(Self { ledger, users })
     }
 

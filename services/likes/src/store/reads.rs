@@ -109,6 +109,26 @@ impl Store {
         Ok(username.map(|username| LikesOf { username, likes }))
     }
 
+    /// Posts that somebody likes, some of them.
+    pub(crate) async fn list_liked(
+        &self,
+        user_id: i64,
+        username_key: &str,
+        limit: u64,
+    ) -> Result<Vec<i64>, Error> {
+        let posts = like::Entity::find()
+            .select_only()
+            .column(like::Column::PostId)
+            .filter(like::Column::UsernameKey.eq(username_key))
+            .filter(like::Column::UserId.eq(user_id))
+            .filter(like::Column::Liked.eq(true))
+            .order_by_asc(like::Column::Id)
+            .limit(limit)
+            .into_tuple()
+            .all(&self.connection);
+        Ok(posts.await?)
+    }
+
     /// The version of the last change of a person's likes; 0 where there was none.
     pub(crate) async fn newest_version_of(&self, username_key: &str) -> Result<i64, Error> {
         let newest = like::Entity::find()

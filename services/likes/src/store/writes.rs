@@ -84,6 +84,19 @@ impl Store {
         Ok(Outcome::Changed(count))
     }
 
+    /// Takes somebody's name out of what they took back; that they did stays for some days, by their number.
+    pub(crate) async fn forget_name(&self, user_id: i64, username_key: &str) -> Result<(), Error> {
+        like::Entity::update_many()
+            .filter(like::Column::UsernameKey.eq(username_key))
+            .filter(like::Column::UserId.eq(user_id))
+            .filter(like::Column::Liked.eq(false))
+            .col_expr(like::Column::Username, Expr::value(""))
+            .col_expr(like::Column::UsernameKey, Expr::value(""))
+            .exec(&self.connection)
+            .await?;
+        Ok(())
+    }
+
     /// Notes whose post it is, and that it existed just now.
     pub(crate) async fn update_author(&self, post_id: i64, author_id: i64) -> Result<(), Error> {
         let now = clock::now().timestamp_micros();

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cursors;
+mod farewell;
 mod figures;
 mod helpers;
 mod kept;
