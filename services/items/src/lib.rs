@@ -10,7 +10,7 @@ pub mod model;
 mod store;
 
 use chassis::{Call, Context, Error, Operations, Repeatable, Route, Service, documents::Database};
-use messaging::Broker;
+use messaging::{Broker, Subscription, farewell};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{clients::Sellers, store::Store};
@@ -29,7 +29,7 @@ pub struct Settings {
     /// Name of the database in the document store
     #[arg(long, env = "ITEMS_DATABASE", default_value = "items")]
     pub documents_db: String,
-    /// Where events go.
+    /// Where events go and come from.
     #[command(flatten)]
     pub messaging: messaging::Settings,
 }
@@ -74,10 +74,24 @@ impl Service for Items {
         Sellers::CALLS.to_vec()
     }
 
+    fn subscriptions() -> Vec<Subscription> {
+        vec![farewell::DELETED]
+    }
+
+    async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
+        messaging::declare(&broker, &Self::subscriptions()).await
+    }
+
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {
         let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
         let url = settings.documents_url.expose_secret();
         let store = Store::open(context, url, &settings.documents_db, &broker).await?;
+        let own = store.clone();
+        farewell::listen(&broker, context, move |gone| {
+            let store = own.clone();
+            async move { store.forget(gone.user_id).await }
+        });
         Ok(Self {
             operations: Operations::in_documents(store.database(), context),
             store,

@@ -179,6 +179,15 @@ impl Item {
         }
     }
 
+    /// What is left of an item whose seller is no more: its place, without a word of theirs.
+    #[must_use]
+    pub fn forgotten(&self) -> Self {
+        Self {
+            name: String::new(),
+            ..self.emptied("forgotten")
+        }
+    }
+
     /// The item after a purchase.
     ///
     /// # Errors

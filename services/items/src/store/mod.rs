@@ -7,6 +7,7 @@
 //! Items are numbered without a gap by the same means: a new one is the first state of the next
 //! number.
 
+mod forgotten;
 mod sellers;
 
 use std::sync::{

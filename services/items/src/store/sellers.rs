@@ -1,6 +1,10 @@
 //! Whose items are which. The seller of an item never changes, so each instance remembers it, and reads only what is new.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chassis::{Error, Page, documents::turn};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -27,6 +31,8 @@ struct Known {
     /// The last item whose seller is known, as those of all before it.
     until: u64,
     items: HashMap<i64, Vec<u64>>,
+    /// Those of them that are known to be removed.
+    gone: HashSet<u64>,
 }
 
 /// What the walk reads of a state.
@@ -50,6 +56,10 @@ impl Store {
         page: &Page<i64>,
     ) -> Result<Vec<Arc<Item>>, Error> {
         let mut numbers = self.numbers_of(seller_id).await?;
+        {
+            let known = turn(&self.sellers.0).await?;
+            numbers.retain(|number| !known.gone.contains(number));
+        }
         if let Some(before) = page.after {
             let before = u64::try_from(before).unwrap_or(0);
             numbers.retain(|number| *number < before);
@@ -72,7 +82,9 @@ impl Store {
                 }
             }
         }
-        self.sellers.forget(seller_id, &gone).await?;
+        if !gone.is_empty() {
+            turn(&self.sellers.0).await?.gone.extend(gone);
+        }
         Ok(listed)
     }
 
@@ -123,17 +135,5 @@ impl Store {
             known.items.entry(seller_id).or_default().push(number);
         }
         Ok(known)
-    }
-}
-
-impl Sellers {
-    /// Items of a seller that will never be there again.
-    async fn forget(&self, seller_id: i64, gone: &[u64]) -> Result<(), Error> {
-        if !gone.is_empty()
-            && let Some(numbers) = turn(&self.0).await?.items.get_mut(&seller_id)
-        {
-            numbers.retain(|number| !gone.contains(number));
-        }
-        Ok(())
     }
 }

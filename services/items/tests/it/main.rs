@@ -7,6 +7,7 @@ mod buying;
 mod crashes;
 mod cursors;
 mod events;
+mod farewell;
 mod figures;
 mod helpers;
 mod items;
