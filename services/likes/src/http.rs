@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Answer, Auth, Code, Error, Page, Request, Route};
+use chassis::{Answer, Auth, Code, Error, Page, Paging, Request, Route, is_username};
 use http::Method;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,8 +11,13 @@ use crate::{
     Likes,
     clients::Person,
     ledger::{LikeKey, RankKey},
-    model::{LikesOf, Ranked, is_username},
+    model::{LikesOf, Ranked},
 };
+
+/// What the ranking may be asked for.
+const POPULAR: Paging = Paging::by_offset(50, 200, "Posts of a page, 1 to 200; 50 by default");
+/// What the likes of a person may be asked for.
+const LIKES: Paging = Paging::by_offset(100, 1_000, "Posts of a page, 1 to 1000; 100 by default");
 
 type Answered<T> = Result<Answer<T>, Error>;
 
@@ -20,15 +25,20 @@ pub(crate) fn routes() -> Vec<Route<Likes>> {
     vec![
         Route::without_body(Method::POST, "/likes/{post_id:int}", like)
             .auth(Auth::Required)
+            .refuses_words()
             .fails(&[Code::NotFound])
             .summary("Likes a post; whether it exists is checked behind"),
-        Route::delete("/likes/{post_id:int}", unlike).summary("Likes a post no more"),
-        Route::get("/likes/{post_id:int}/count", count).summary("How many people like a post"),
+        Route::delete("/likes/{post_id:int}", unlike)
+            .refuses_words()
+            .summary("Likes a post no more"),
+        Route::get("/likes/{post_id:int}/count", count)
+            .refuses_words()
+            .summary("How many people like a post"),
         Route::get("/likes/popular", popular)
-            .paged()
+            .paged_by(POPULAR)
             .summary("The posts with the most likes; between two pages they may change places"),
         Route::get("/users/{username}/likes", likes_of)
-            .paged()
+            .paged_by(LIKES)
             .summary("The posts that a person likes, the newest like first"),
     ]
 }
@@ -128,12 +138,14 @@ struct LikesOfResponse {
 async fn likes_of(likes: Arc<Likes>, request: Request) -> Answered<LikesOfResponse> {
     let asked: String = request.param("username")?;
     let page: Page<LikeKey> = request.page()?;
-    if !is_username(&asked) {
-        return Err(nobody());
-    }
-    let LikesOf { username, likes } = match likes.ledger().likes_of(&asked, &page).await? {
+    let found = if is_username(&asked) {
+        likes.ledger().likes_of(&asked, &page).await?
+    } else {
+        None
+    };
+    let LikesOf { username, likes } = match found {
         Some(found) => found,
-        None => likes.without_likes(asked).await?,
+        None => likes.without_likes(asked).await,
     };
     let key = |like: &crate::model::Liked| (like.version, like.post_id);
     let limit = usize::try_from(page.fetch()).unwrap_or(usize::MAX);
@@ -145,21 +157,16 @@ async fn likes_of(likes: Arc<Likes>, request: Request) -> Answered<LikesOfRespon
 }
 
 impl Likes {
-    /// The answer about somebody who never liked anything: whether they exist is `users`' to say,
-    /// and an empty list is true either way.
-    async fn without_likes(&self, asked: String) -> Result<LikesOf, Error> {
+    /// The answer about somebody who never liked anything, be it because there is nobody of this
+    /// name. `users` knows how the name is written; where it does not answer, it is as it was asked.
+    async fn without_likes(&self, asked: String) -> LikesOf {
         let username = match self.users.who(&asked).await {
             Person::Named(username) => username,
-            Person::Unknown => asked,
-            Person::Nobody => return Err(nobody()),
+            Person::Unknown | Person::Nobody => asked,
         };
-        Ok(LikesOf {
+        LikesOf {
             username,
             likes: Vec::new(),
-        })
+        }
     }
-}
-
-fn nobody() -> Error {
-    Error::not_found("There is nobody of this name")
 }

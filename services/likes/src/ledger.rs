@@ -25,8 +25,8 @@ const RECENT: i64 = 900_000;
 const OVERLAP: i64 = 10_000_000;
 /// Changes that are read and written in one go.
 const BATCH: u64 = 500;
-/// Likes of a person that Redis holds: the largest page, and one to know that there are more.
-const FIRST_LIKES: u64 = chassis::MAX_LIMIT + 1;
+/// Likes of a person that Redis holds: those of most pages, and one to know that there are more.
+const FIRST_LIKES: u64 = 201;
 
 /// Where a page of a person's likes ends: the version of the like, then the post.
 pub(crate) type LikeKey = (i64, i64);
@@ -148,27 +148,29 @@ impl Ledger {
 
     /// The posts with the most likes (S2-30), those with a greater number first among equals.
     pub(crate) async fn popular(&self, page: &Page<RankKey>) -> Result<Vec<Ranked>, Error> {
-        if page.after.is_none() {
+        if page.after.is_none() && page.offset == 0 {
             let cached = self.cache.popular(page.fetch()).await;
             from("popular", &cached);
             if let Cached::Hit(ranked) = cached {
                 return Ok(ranked);
             }
         }
-        self.store.list_popular(page.fetch(), page.after).await
+        self.store
+            .list_popular(page.fetch(), page.after, page.offset)
+            .await
     }
 
-    /// What a person likes (S2-29), the newest first; `None` when nobody of this name ever did.
+    /// What a person likes (S2-29), the newest first; `None` where there is nothing to list.
     pub(crate) async fn likes_of(
         &self,
         username: &str,
         page: &Page<LikeKey>,
     ) -> Result<Option<LikesOf>, Error> {
         let key = username_key(username);
-        if page.after.is_some() {
+        if page.after.is_some() || page.offset > 0 || page.fetch() > FIRST_LIKES {
             return self
                 .store
-                .list_likes_of(&key, page.fetch(), page.after)
+                .list_likes_of(&key, page.fetch(), page.after, page.offset)
                 .await;
         }
         let cached = self.cache.likes_of(&key).await;
@@ -180,7 +182,7 @@ impl Ledger {
         };
         // The version first: a list that is newer than its version is replaced once too often, not too late.
         let version = self.store.newest_version_of(&key).await?;
-        let likes = self.store.list_likes_of(&key, FIRST_LIKES, None).await?;
+        let likes = self.store.list_likes_of(&key, FIRST_LIKES, None, 0).await?;
         if let (true, Some(likes)) = (fill, &likes) {
             self.cache.fill_likes_of(&key, version, likes).await;
         }
@@ -218,7 +220,10 @@ impl Ledger {
                 until
             }
             _ => {
-                let ranked = self.store.list_popular(self.cache.ranked(), None).await?;
+                let ranked = self
+                    .store
+                    .list_popular(self.cache.ranked(), None, 0)
+                    .await?;
                 self.cache.rebuild(&ranked).await?;
                 tracing::info!(posts = ranked.len(), "ranking is rebuilt");
                 counter!("likes_ranking_rebuilds_total").increment(1);

@@ -88,12 +88,6 @@ pub fn username_key(username: &str) -> String {
     username.to_lowercase()
 }
 
-/// Whether somebody can have this name (D1).
-pub fn is_username(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    (3..=32).contains(&text.len()) && text.bytes().all(allowed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,13 +128,5 @@ mod tests {
         post.checked_at = Some(now.timestamp_micros() - 60_000_000);
         assert_eq!(post.believed_author(now), Some(7));
         assert_eq!(post.believed_author(now + BELIEVED), None);
-    }
-
-    #[test]
-    fn d1_impossible_names_need_no_look() {
-        assert!(is_username("Ada_1.x-y"));
-        for bad in ["", "ab", "a b c", "ä-ö", &"x".repeat(33)] {
-            assert!(!is_username(bad), "{bad}");
-        }
     }
 }

@@ -47,16 +47,18 @@ impl Store {
         Ok(rows.await?.into_iter().map(Count::from).collect())
     }
 
-    /// The posts with the most likes, after those with more likes than `after`.
+    /// The posts with the most likes, after those with more likes than `after` and `offset` others.
     pub(crate) async fn list_popular(
         &self,
         limit: u64,
         after: Option<(i64, i64)>,
+        offset: u64,
     ) -> Result<Vec<Ranked>, Error> {
         let mut query = post::Entity::find()
             .filter(post::Column::Likes.gt(0))
             .order_by_desc(post::Column::Likes)
             .order_by_desc(post::Column::PostId)
+            .offset(offset)
             .limit(limit);
         if let Some((likes, post_id)) = after {
             let equals = Condition::all()
@@ -82,12 +84,14 @@ impl Store {
         username_key: &str,
         limit: u64,
         after: Option<(i64, i64)>,
+        offset: u64,
     ) -> Result<Option<LikesOf>, Error> {
         let mut query = like::Entity::find()
             .filter(like::Column::UsernameKey.eq(username_key))
             .filter(like::Column::Liked.eq(true))
             .order_by_desc(like::Column::Version)
             .order_by_desc(like::Column::PostId)
+            .offset(offset)
             .limit(limit);
         if let Some((version, post_id)) = after {
             let same_time = Condition::all()

@@ -9,15 +9,22 @@ use crate::{
 };
 
 on_each_store![
-    d4_what_is_no_number_is_no_post,
+    what_is_no_number_is_refused_and_a_number_that_nothing_has_is_no_post,
     d4_other_methods_are_named,
     d4_a_body_means_nothing,
 ];
 
-async fn d4_what_is_no_number_is_no_post(backend: Backend) {
+async fn what_is_no_number_is_refused_and_a_number_that_nothing_has_is_no_post(backend: Backend) {
     let plaza = Plaza::start(backend).await;
     let token = plaza.service.token(7, "User7");
-    for bad in ["x", "-1", "1.5", "99999999999999999999", "%00", "1%2F2"] {
+    for (bad, status) in [
+        ("x", 422),
+        ("1.5", 422),
+        ("%00", 422),
+        ("1%2F2", 422),
+        ("-1", 404),
+        ("99999999999999999999", 404),
+    ] {
         for (method, path) in [
             (Method::POST, format!("/likes/{bad}")),
             (Method::DELETE, format!("/likes/{bad}")),
@@ -27,7 +34,8 @@ async fn d4_what_is_no_number_is_no_post(backend: Backend) {
                 .service
                 .call(method, &path, &token, &Value::Null)
                 .await;
-            reply.problem(404);
+            assert_eq!(reply.status, status, "{path}");
+            reply.problem(status);
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::{
 on_each_backend![
     s2_29_likes_of_a_person_come_newest_first_page_by_page,
     s2_29_names_are_compared_without_case,
-    s2_29_somebody_without_likes_has_an_empty_list_and_nobody_has_none,
+    s2_29_somebody_without_likes_and_nobody_have_an_empty_list,
+    s2_29_likes_are_paged_by_an_offset_and_100_of_them_are_shown_at_once,
+    s2_30_popular_posts_are_paged_by_an_offset,
     s2_30_popular_posts_come_by_likes_page_by_page,
     d7_a_page_is_bounded_and_a_cursor_is_ours,
 ];
@@ -46,7 +48,7 @@ async fn s2_29_names_are_compared_without_case(backend: Backend) {
     }
 }
 
-async fn s2_29_somebody_without_likes_has_an_empty_list_and_nobody_has_none(backend: Backend) {
+async fn s2_29_somebody_without_likes_and_nobody_have_an_empty_list(backend: Backend) {
     let plaza = Plaza::start(backend).await;
     plaza.peers.register(1, "Ada");
     let empty = plaza.get("/users/ada/likes").await;
@@ -54,11 +56,18 @@ async fn s2_29_somebody_without_likes_has_an_empty_list_and_nobody_has_none(back
         empty.expect(200),
         &json!({"username": "Ada", "post_ids": []})
     );
-    for nobody in ["nobody", "x", "a%20b", "%C3%A4%C3%B6%C3%BC"] {
-        plaza
-            .get(&format!("/users/{nobody}/likes"))
-            .await
-            .problem(404);
+    for (nobody, name) in [
+        ("nobody", "nobody"),
+        ("x", "x"),
+        ("a%20b", "a b"),
+        ("a%00b", "a\0b"),
+    ] {
+        let likes = plaza.get(&format!("/users/{nobody}/likes")).await;
+        assert_eq!(
+            likes.expect(200),
+            &json!({"username": name, "post_ids": []})
+        );
+        assert_eq!(next_page(&likes), "");
     }
     let alone = plaza
         .another_with(&[
@@ -103,33 +112,74 @@ async fn d7_a_page_is_bounded_and_a_cursor_is_ours(backend: Backend) {
     for post in 1..=203 {
         plaza.like(7, post).await.expect(200);
     }
-    for (path, list) in [
-        ("/likes/popular", "post_ids"),
-        ("/users/user7/likes", "post_ids"),
+    let all = 203;
+    for (path, default, most) in [
+        ("/likes/popular", 50, 200),
+        ("/users/user7/likes", 100, 1000),
     ] {
         let sizes = [
-            ("", 50),
+            ("", default),
             ("?limit=1", 1),
             ("?limit=200", 200),
-            ("?limit=100000", 200),
+            ("?limit=201", most.min(201)),
+            ("?limit=100000", most.min(all)),
         ];
         for (query, size) in sizes {
             let page = plaza.get(&format!("{path}{query}")).await;
-            assert_eq!(
-                numbers(&page.expect(200)[list]).len(),
-                size,
-                "{path}{query}"
-            );
-            assert!(!next_page(&page).is_empty(), "{path}{query}");
+            let shown = numbers(&page.expect(200)["post_ids"]).len();
+            assert_eq!(shown, size, "{path}{query}");
+            assert_eq!(next_page(&page).is_empty(), size == all, "{path}{query}");
         }
         for query in [
             "limit=0",
             "limit=-1",
             "limit=x",
-            "cursor=forged",
-            "cursor=WyJhIl0",
+            "offset=-1",
+            "offset=10001",
+            "offset=x",
         ] {
+            plaza.get(&format!("{path}?{query}")).await.problem(422);
+        }
+        for query in ["cursor=forged", "cursor=WyJhIl0"] {
             plaza.get(&format!("{path}?{query}")).await.problem(400);
         }
     }
+}
+
+async fn s2_29_likes_are_paged_by_an_offset_and_100_of_them_are_shown_at_once(backend: Backend) {
+    let plaza = Plaza::start(backend).await;
+    for post in 1..=103 {
+        plaza.like(7, post).await.expect(200);
+    }
+    let newest_first: Vec<i64> = (1..=103).rev().collect();
+    assert_eq!(plaza.likes_of(7).await, newest_first[..100]);
+    let (mut offset, mut seen) = (0, Vec::new());
+    loop {
+        let page = plaza
+            .get(&format!("/users/USER7/likes?limit=40&offset={offset}"))
+            .await;
+        let page = numbers(&page.expect(200)["post_ids"]);
+        if page.is_empty() {
+            break;
+        }
+        seen.extend(page);
+        offset += 40;
+    }
+    assert_eq!(seen, newest_first);
+    let middle = plaza.get("/users/user7/likes?limit=2&offset=99").await;
+    assert_eq!(numbers(&middle.expect(200)["post_ids"]), [4, 3]);
+    let last = plaza.get(next_page(&middle)).await;
+    assert_eq!(numbers(&last.expect(200)["post_ids"]), [2, 1]);
+}
+
+async fn s2_30_popular_posts_are_paged_by_an_offset(backend: Backend) {
+    let plaza = Plaza::start(backend).await;
+    for post in 1..=5 {
+        for person in 0..post {
+            plaza.like(100 + person, post).await.expect(200);
+        }
+    }
+    assert_eq!(plaza.popular("?limit=2&offset=1").await, [(4, 4), (3, 3)]);
+    assert_eq!(plaza.popular("?limit=2&offset=4").await, [(1, 1)]);
+    assert_eq!(plaza.popular("?limit=2&offset=6").await, []);
 }
