@@ -9,13 +9,14 @@ use crate::{
 
 on_each_store!(
     d17_polls_have_bounds,
-    d17_a_choice_that_is_none_is_422,
+    a_choice_out_of_range_is_400_and_what_is_no_number_is_422,
+    a_poll_takes_what_its_source_takes,
     d4_broken_bodies_and_methods_are_told_apart,
 );
 
 async fn d17_polls_have_bounds(backend: Backend) {
     let plaza = Plaza::start(backend).await;
-    let long = "x".repeat(281);
+    let long = "x".repeat(501);
     for body in [
         json!({}),
         json!({ "question": "?" }),
@@ -27,11 +28,9 @@ async fn d17_polls_have_bounds(backend: Backend) {
         json!({ "question": { "$ne": 1 }, "options": ["a", "b"] }),
         json!({ "question": "?", "options": [] }),
         json!({ "question": "?", "options": ["a"] }),
-        json!({ "question": "?", "options": ["a", "a"] }),
-        json!({ "question": "?", "options": ["a", "A "] }),
         json!({ "question": "?", "options": ["a", "b", "c", "d", "e"] }),
         json!({ "question": "?", "options": ["a", ""] }),
-        json!({ "question": "?", "options": ["a", "x".repeat(101)] }),
+        json!({ "question": "?", "options": ["a", "x".repeat(201)] }),
         json!({ "question": "?", "options": "ab" }),
         json!({ "question": "?", "options": [1, 2] }),
         json!({ "question": "?", "options": null }),
@@ -41,14 +40,32 @@ async fn d17_polls_have_bounds(backend: Backend) {
     }
 }
 
-async fn d17_a_choice_that_is_none_is_422(backend: Backend) {
+async fn a_poll_takes_what_its_source_takes(backend: Backend) {
+    let plaza = Plaza::start(backend).await;
+    let long = "ä".repeat(200);
+    for (question, options) in [
+        ("q".repeat(500), json!(["a", "b"])),
+        ("?".to_owned(), json!([long, "b"])),
+        ("?".to_owned(), json!(["a", "a", "A ", "a"])),
+    ] {
+        let body = json!({ "question": question, "options": options });
+        let created = plaza.post_as(ANNA, "/polls", &body).await;
+        assert_eq!(created.expect(201)["question"], question.as_str());
+        let poll = created.json["poll_id"].as_str().unwrap();
+        let vote = plaza.vote(BEN, poll, 1).await;
+        assert_eq!(vote.expect(200)["poll"]["counts"][1], 1);
+    }
+}
+
+async fn a_choice_out_of_range_is_400_and_what_is_no_number_is_422(backend: Backend) {
     let plaza = Plaza::start(backend).await;
     let poll = plaza.poll(&["a", "b"]).await;
     let path = format!("/polls/{poll}/vote");
+    for choice in [-1, 2, i64::MIN, i64::MAX] {
+        let refused = plaza.vote(BEN, &poll, choice).await;
+        assert!(refused.problem(400).contains("0 to 1"), "{}", refused.text);
+    }
     for choice in [
-        json!(-1),
-        json!(2),
-        json!(i64::MAX),
         json!(u64::MAX),
         json!(0.5),
         json!("0"),
