@@ -31,12 +31,12 @@ pub fn routes<S: Service>(title: &'static str, document: fn() -> Value) -> Vec<R
             async move { Ok(Answer::from(Content::new("application/json", (**text).clone())).tagged()) }
         })
         .media("application/json")
-        .summary("The OpenAPI document"),
+        .tagged().id("getOpenApiDocument").summary("The OpenAPI document"),
         Route::get(docs, move |_: Arc<S>, _: Request| async move {
             Ok(Answer::from(Content::html(page(title))).tagged())
         })
         .media("text/html")
-        .summary("The OpenAPI document for people, to read and to try out"),
+        .tagged().id("getDocumentation").summary("The OpenAPI document for people, to read and to try out"),
         Route::get(files, |_: Arc<S>, request: Request| async move {
             let name: String = request.param("file")?;
             let content = file(&name).ok_or_else(|| Error::not_found("There is no such file"))?;
@@ -44,7 +44,7 @@ pub fn routes<S: Service>(title: &'static str, document: fn() -> Value) -> Vec<R
         })
         .media("text/javascript")
         .media("text/css")
-        .summary("What the page of the documentation loads"),
+        .tagged().id("getDocumentationFile").summary("What the page of the documentation loads"),
     ]
 }
 

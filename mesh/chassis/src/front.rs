@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 use tracing::{Instrument as _, Span, field::Empty};
 use warp::{filters::BoxedFilter, reply::Response as WarpResponse};
 
-use crate::{Error, Route, rest::Template};
+use crate::{Error, Route, rest::Answerer};
 
 /// The body of every answer, whichever side made it.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -123,6 +123,7 @@ fn server_span(request: &Request<Incoming>) -> Span {
         otel.status_code = Empty,
         http.request.method = request.method().as_str(),
         http.route = Empty,
+        operation = Empty,
         http.response.status_code = Empty,
         http.request.id = id,
         error.message = Empty,
@@ -134,8 +135,8 @@ fn route_label(response: &Response<Body>, grpc_path: Option<String>) -> String {
         .headers()
         .get("grpc-status")
         .is_some_and(|status| status == "12");
-    match (response.extensions().get::<Template>(), grpc_path) {
-        (Some(template), _) => template.0.replace(":int}", "}"),
+    match (response.extensions().get::<Answerer>(), grpc_path) {
+        (Some(answerer), _) => answerer.template.replace(":int}", "}"),
         (None, Some(path)) if !unimplemented => path,
         _ => UNMATCHED.to_owned(),
     }
@@ -164,6 +165,9 @@ fn observe(
     let span = Span::current();
     telemetry::propagation::rename(&span, format!("{method} {route}"));
     span.record("http.route", route);
+    let answerer = response.extensions().get::<Answerer>();
+    let operation = answerer.map_or("", |answerer| answerer.operation);
+    span.record("operation", operation);
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
@@ -171,13 +175,14 @@ fn observe(
     let labels = [
         ("method", method.to_owned()),
         ("route", route.to_owned()),
+        ("operation", operation.to_owned()),
         (
             "status",
             grpc_status(response).unwrap_or(status.as_u16()).to_string(),
         ),
     ];
     counter!("http_requests_total", &labels).increment(1);
-    histogram!("http_request_duration_seconds", &labels[..2]).record(elapsed);
+    histogram!("http_request_duration_seconds", &labels[..3]).record(elapsed);
     let request_id = request_id
         .and_then(|id| id.to_str().ok())
         .unwrap_or_default();
@@ -185,6 +190,7 @@ fn observe(
     tracing::info!(
         method,
         route,
+        operation,
         status = status.as_u16(),
         duration_ms,
         request_id,
@@ -204,6 +210,7 @@ pub(crate) fn announce<S>(route: &Route<S>) {
             "http_requests_total",
             "method" => route.method.to_string(),
             "route" => route.public_template(),
+            "operation" => route.id,
             "status" => status.as_u16().to_string()
         )
         .increment(0);

@@ -31,6 +31,7 @@ mod openapi;
 pub mod operation;
 mod page;
 mod patience;
+mod query;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod reply;
@@ -63,6 +64,7 @@ pub use objective::Objective;
 pub use operation::{Operations, Repeatable};
 pub use page::{CursorTime, DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET, Page, Paging};
 pub use proto::Rpc;
+pub use query::Parameter;
 pub use reply::{Content, Negotiated, Nothing};
 pub use request::Request;
 pub use route::{Auth, DEFAULT_BODY_LIMIT, Route, RouteInfo};

@@ -100,7 +100,10 @@ impl PartialSchema for Money {
             .schema_type(Type::Number)
             .minimum(Some(0))
             .maximum(Some(999_999_999.99))
-            .multiple_of(Some(0.01))
+            .description(Some(
+                "An amount of money: a number of at most two decimals.",
+            ))
+            .examples([serde_json::json!(49.9)])
             .into()
     }
 }

@@ -60,33 +60,26 @@ pub struct Paging {
     pub(crate) default: u64,
     pub(crate) most: u64,
     pub(crate) offset: bool,
-    /// The bounds of `limit`, in words.
-    pub(crate) limit: &'static str,
 }
 
 impl Paging {
     /// What a list may be asked for that does not say otherwise.
-    pub(crate) const PLAIN: Self = Self::by_cursor(
-        DEFAULT_LIMIT,
-        MAX_LIMIT,
-        "Items of a page, 1 to 200; 50 by default",
-    );
+    pub(crate) const PLAIN: Self = Self::by_cursor(DEFAULT_LIMIT, MAX_LIMIT);
 
-    /// Pages of `default` items unless the caller says, and of `most` at most; `limit` says so in words.
-    pub const fn by_cursor(default: u64, most: u64, limit: &'static str) -> Self {
+    /// Pages of `default` items unless the caller says, and of `most` at most.
+    pub const fn by_cursor(default: u64, most: u64) -> Self {
         Self {
             default,
             most,
             offset: false,
-            limit,
         }
     }
 
     /// The same for a list that takes an `offset` beside the cursor.
-    pub const fn by_offset(default: u64, most: u64, limit: &'static str) -> Self {
+    pub const fn by_offset(default: u64, most: u64) -> Self {
         Self {
             offset: true,
-            ..Self::by_cursor(default, most, limit)
+            ..Self::by_cursor(default, most)
         }
     }
 
@@ -275,7 +268,7 @@ mod tests {
 
     #[test]
     fn an_offset_is_bounded_and_never_ignored() {
-        let paging = Paging::by_offset(100, 1_000, "");
+        let paging = Paging::by_offset(100, 1_000);
         let page = |limit, offset| Page::<i64>::parse(paging, limit, None, offset);
         let first = page(None, None).unwrap();
         assert_eq!((first.limit, first.offset), (100, 0));

@@ -32,6 +32,22 @@ pub struct Request {
 }
 
 impl Request {
+    /// With a query and nothing else.
+    #[cfg(test)]
+    pub(crate) fn asking(query: &str) -> Self {
+        Self {
+            path: "/".to_owned(),
+            params: Vec::new(),
+            query: query.to_owned(),
+            declared: Vec::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            identity: None,
+            operation: None,
+            upgrade: None,
+        }
+    }
+
     /// The path as the client sent it, without the query.
     pub fn path(&self) -> &str {
         &self.path

@@ -15,9 +15,13 @@ use crate::{
     socket::{self, Sockets, Upgrade},
 };
 
-/// The template of the route that answered, for labels and span names.
+/// The route that answered, for labels and span names.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Template(pub(crate) &'static str);
+pub(crate) struct Answerer {
+    pub(crate) template: &'static str,
+    /// The name of its operation.
+    pub(crate) operation: &'static str,
+}
 
 /// A service's state, its routes and what verifies its callers' tokens.
 #[derive(Debug)]
@@ -105,7 +109,7 @@ impl<S: Service> Rest<S> {
             path: path.as_str().to_owned(),
             params: params(route, &values),
             query,
-            declared: route.query.iter().map(|(name, _)| *name).collect(),
+            declared: route.query.iter().map(|one| one.name).collect(),
             paging: route.paging,
             headers,
             body: Bytes::new(),
@@ -122,7 +126,10 @@ impl<S: Service> Rest<S> {
             let origins = &self.sockets.origins;
             origins.share(&headers, response.headers_mut());
         }
-        response.extensions_mut().insert(Template(route.template));
+        response.extensions_mut().insert(Answerer {
+            template: route.template,
+            operation: route.id,
+        });
         response
     }
 

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::{
     Answer, Code, Error, Objective, Request,
     page::Paging,
+    query::Described,
     reply::Reply,
     schema::{Schema, Shape},
     widest,
@@ -98,15 +99,30 @@ pub struct Route<S> {
     pub(crate) paging: Paging,
     pub(crate) auth: Auth,
     pub(crate) status: StatusCode,
+    /// The name of its operation.
+    pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
+    /// What more there is to say of it.
+    pub(crate) about: &'static str,
     pub(crate) body: Option<Schema>,
+    /// Whether the body may be left out.
+    pub(crate) optional_body: bool,
     pub(crate) reply: Schema,
     /// Media types of success beside or instead of JSON.
     pub(crate) media: Vec<&'static str>,
     /// Whether success may be JSON.
     pub(crate) json: bool,
-    pub(crate) query: Vec<(&'static str, &'static str)>,
+    pub(crate) query: Vec<Described>,
+    /// What is known of parameters of the template beside their names.
+    pub(crate) places: Vec<Described>,
     pub(crate) fails: Vec<Code>,
+    /// Other answers than success and problems.
+    pub(crate) others: Vec<(StatusCode, Schema)>,
+    /// Headers of success, each with what it says.
+    pub(crate) tells: Vec<(&'static str, &'static str)>,
+    /// Whether success has a tag, and is not sent again to who has it.
+    pub(crate) tagged: bool,
+    pub(crate) paged: bool,
     pub(crate) form_or_query: bool,
     pub(crate) idempotent: bool,
     /// Whether pages of foreign origins are refused, as sockets refuse them.
@@ -177,7 +193,7 @@ impl<S: Send + Sync + 'static> Route<S> {
         handler: impl BodyHandler<S, B, T>,
     ) -> Self {
         let (body, reply) = (Some(Schema::of::<B>()), Shape::of::<T>());
-        Self::new(
+        let mut route = Self::new(
             Method::POST,
             template,
             body,
@@ -191,8 +207,9 @@ impl<S: Send + Sync + 'static> Route<S> {
                     Box::pin(async move { reply?.await?.into_response(status) })
                 })
             },
-        )
-        .auth(Auth::Required)
+        );
+        route.optional_body = true;
+        route.auth(Auth::Required)
     }
 
     /// `PUT template` with a JSON body.
@@ -270,24 +287,25 @@ impl<S: Send + Sync + 'static> Route<S> {
             paging: Paging::PLAIN,
             auth: Auth::None,
             status,
+            id: "",
             summary: "",
+            about: "",
             body,
+            optional_body: form_or_query,
             reply: reply.schema,
             media: Vec::new(),
             json: reply.json,
             query: Vec::new(),
+            places: Vec::new(),
             fails: Vec::new(),
+            others: Vec::new(),
+            tells: Vec::new(),
+            tagged: false,
+            paged: false,
             form_or_query,
             idempotent: false,
             guards_origin: false,
         }
-    }
-
-    /// What the route does, in one line.
-    #[must_use]
-    pub fn summary(mut self, summary: &'static str) -> Self {
-        self.summary = summary;
-        self
     }
 
     /// Who may call it. Reading is open and writing needs a token unless this says otherwise.
@@ -332,58 +350,12 @@ impl<S: Send + Sync + 'static> Route<S> {
         self
     }
 
-    /// A media type that it answers beside JSON, or instead of it where the handler answers
-    /// [`Content`](crate::Content), for the documentation.
-    #[must_use]
-    pub fn media(mut self, kind: &'static str) -> Self {
-        self.media.push(kind);
-        self
-    }
-
-    /// A query parameter, for the documentation.
-    #[must_use]
-    pub fn query(mut self, name: &'static str, description: &'static str) -> Self {
-        self.query.push((name, description));
-        self
-    }
-
-    /// A list with `limit` and `cursor` (D7).
-    #[must_use]
-    pub fn paged(self) -> Self {
-        self.paged_by(Paging::PLAIN)
-    }
-
-    /// A list with bounds of its own, and maybe an `offset`.
-    #[must_use]
-    pub fn paged_by(mut self, paging: Paging) -> Self {
-        self.paging = paging;
-        let list = self.query("limit", paging.limit).query(
-            "cursor",
-            "Where the page begins: from the Link header of the page before",
-        );
-        if !paging.offset {
-            return list;
-        }
-        list.query(
-            "offset",
-            "Items that are left out before the first, 0 to 10000; further on, go by the Link header",
-        )
-        .fails(&[Code::Unacceptable])
-    }
-
     /// Answers 422 to a word where the path has a number, as the source of the route does;
     /// otherwise a thing with such a name is nowhere (404).
     #[must_use]
     pub fn refuses_words(mut self) -> Self {
         self.refuses_words = true;
         self.fails(&[Code::Unacceptable])
-    }
-
-    /// Failures of its own, beside those that follow from its shape.
-    #[must_use]
-    pub fn fails(mut self, codes: &[Code]) -> Self {
-        self.fails.extend_from_slice(codes);
-        self
     }
 }
 
@@ -404,6 +376,8 @@ pub struct RouteInfo {
     pub socket: bool,
     /// What it promises.
     pub objective: Objective,
+    /// The name of its operation.
+    pub operation: &'static str,
     /// What it does.
     pub summary: &'static str,
 }
@@ -432,6 +406,7 @@ impl<S> Route<S> {
             auth: self.auth,
             socket: self.is_socket(),
             objective: self.objective,
+            operation: self.id,
             summary: self.summary,
         }
     }

@@ -137,8 +137,14 @@ impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX
 
 impl<const MIN: usize, const MAX: usize> PartialSchema for Text<MIN, MAX> {
     fn schema() -> RefOr<Schema> {
+        // No store takes NUL, and blanks alone are no text.
+        let pattern = match MIN {
+            0 => r"^[^\x00]*$",
+            _ => r"^[^\x00]*[^\x00\s][^\x00]*$",
+        };
         ObjectBuilder::new()
             .schema_type(Type::String)
+            .pattern(Some(pattern))
             .min_length(Some(MIN))
             .max_length(Some(MAX))
             .into()

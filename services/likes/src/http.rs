@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// What the ranking may be asked for.
-const POPULAR: Paging = Paging::by_offset(50, 200, "Posts of a page, 1 to 200; 50 by default");
+const POPULAR: Paging = Paging::by_offset(50, 200);
 /// What the likes of a person may be asked for.
-const LIKES: Paging = Paging::by_offset(100, 1_000, "Posts of a page, 1 to 1000; 100 by default");
+const LIKES: Paging = Paging::by_offset(100, 1_000);
 
 type Answered<T> = Result<Answer<T>, Error>;
 

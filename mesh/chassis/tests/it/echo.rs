@@ -56,7 +56,7 @@ impl Service for Echo {
             Route::get("/numbers", numbers)
                 .paged()
                 .query("other", "Nothing"),
-            Route::get("/counted", numbers).paged_by(Paging::by_offset(3, 4, "1 to 4")),
+            Route::get("/counted", numbers).paged_by(Paging::by_offset(3, 4)),
             Route::get("/things/{name}", thing),
             Route::get("/numbers/{number:int}", number).refuses_words(),
             Route::get("/ordinals/{number:int}", number),

@@ -12,11 +12,7 @@ use utoipa::ToSchema;
 use crate::{Discussions, clients::Author, model::PostId};
 
 /// What a post shows of its comments at once.
-const COMMENTS: Paging = Paging::by_cursor(
-    200,
-    200,
-    "Comments that are shown, 1 to 200; 200 by default",
-);
+const COMMENTS: Paging = Paging::by_cursor(200, 200);
 
 type Answered<T> = Result<chassis::Answer<T>, Error>;
 

@@ -9,7 +9,7 @@ use http::StatusCode;
 use crate::Timelines;
 
 /// What lists of posts may be asked for.
-const POSTS: Paging = Paging::by_offset(50, 200, "Posts of a page, 1 to 200; 50 by default");
+const POSTS: Paging = Paging::by_offset(50, 200);
 
 type Answered<T> = Result<chassis::Answer<T>, Error>;
 

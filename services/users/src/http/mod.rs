@@ -12,8 +12,7 @@ use http::{Method, StatusCode};
 use crate::Users;
 
 /// What lists of people may be asked for. The microblog's clients expect all of them at once.
-const PEOPLE: Paging =
-    Paging::by_offset(1_000, 1_000, "People of a page, 1 to 1000; 1000 by default");
+const PEOPLE: Paging = Paging::by_offset(1_000, 1_000);
 
 pub(crate) fn routes() -> Vec<Route<Users>> {
     [registration(), sessions(), profiles(), social()]
