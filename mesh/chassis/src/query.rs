@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    Code, Error, Request, Route,
+    Code, Error, Request, Route, json as reading,
     page::{MAX_OFFSET, Paging},
     schema::Schema,
 };
@@ -75,6 +75,9 @@ impl<T: FromStr<Err: fmt::Display> + ToSchema> Parameter<T> {
             return Err(Error::unacceptable(self.wanted()));
         }
         let refused = |reason: String| Error::new(self.refusal, reason);
+        // `2.0` is the number 2, as in a body.
+        let whole = reading::whole(text).filter(|_| self.is_number());
+        let text = whole.map_or(text.to_owned(), |whole| whole.to_string());
         match text.parse() {
             Ok(value) if !self.is_number() || number.is_some() => Ok(Some(value)),
             Err(reason) if !self.is_number() => Err(refused(self.named(&reason.to_string()))),
@@ -195,7 +198,9 @@ impl<S> Route<S> {
     pub fn paged_by(mut self, paging: Paging) -> Self {
         self.paging = paging;
         self.paged = true;
-        let limit = json!({ "type": "integer", "format": "int64", "minimum": 1, "default": paging.default });
+        let limit = json!({
+            "type": "integer", "format": "int64", "minimum": 1, "maximum": i64::MAX, "default": paging.default,
+        });
         let about = format!("Items of a page; more than {0} means {0}", paging.most);
         self.query.push(Described::new("limit", about, limit));
         let about = "Where the page begins: from the Link header of the page before";
@@ -255,6 +260,7 @@ mod tests {
         }
         assert_eq!(OWNER.described().schema.schema["type"], "integer");
         assert_eq!(read(&OWNER, "owner=7").unwrap(), Some(7));
+        assert_eq!(read(&OWNER, "owner=7.0").unwrap(), Some(7));
         let refused = read(&OWNER, "owner=7.5").unwrap_err();
         assert_eq!(
             refused,

@@ -67,10 +67,11 @@ impl<S: Service> Rest<S> {
 
     /// 405 with `Allow` for a path that exists, else 404.
     fn unmatched(&self, path: &str) -> Response {
-        let mut methods: Vec<&str> = self
-            .routes
-            .iter()
-            .filter(|route| route.matches(path))
+        let matching = || self.routes.iter().filter(|route| route.matches(path));
+        // A path that is written out is no name that a parameter could have.
+        let closest = matching().map(|route| route.rank()).min();
+        let mut methods: Vec<&str> = matching()
+            .filter(|route| closest.as_ref() == Some(&route.rank()))
             .map(|route| route.method.as_str())
             .collect();
         if methods.is_empty() {

@@ -218,6 +218,14 @@ pub struct Route {
     pub objective: Objective,
 }
 
+impl Route {
+    /// Returns the path as the document has it: without a slash behind.
+    pub fn documented(&self) -> &str {
+        let path = self.template.trim_end_matches('/');
+        if path.is_empty() { "/" } else { path }
+    }
+}
+
 /// What a route promises: shares of its requests in percent.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Objective {

@@ -165,7 +165,7 @@ fn open_path(service: &Description) -> Option<&str> {
     let documented = &service.openapi["paths"];
     let open = |route: &&Route| {
         // Sockets, and what is left out of the document, show nothing to a plain GET.
-        let plain = documented[&route.template]["get"]["responses"]["200"].is_object();
+        let plain = documented[route.documented()]["get"]["responses"]["200"].is_object();
         let get = route.method == "GET" && plain;
         get && route.auth != "required" && route.params.is_empty()
     };

@@ -19,9 +19,8 @@ const rules = {
     subject: { type: "Responses" },
     assertions: { requireAny: ["101", "200", "201", "202"] },
   },
-  // Paths are those that clients of five products have: some end with a slash, and some of one
-  // product match a template of another, where the literal wins.
-  "no-path-trailing-slash": "off",
+  // Paths are those that clients of five products have: some of one match a template of another,
+  // where the literal wins.
   "no-ambiguous-paths": "off",
   // The first server is this machine, where `cargo mesh up` puts it.
   "no-server-example.com": "off",

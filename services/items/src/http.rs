@@ -18,26 +18,36 @@ type Answered<T> = Result<Answer<T>, Error>;
 pub(crate) fn routes() -> Vec<Route<Items>> {
     vec![
         Route::post("/item", create)
+            .id("createItem")
+            .located()
             .summary("Offers an item")
             .fails(&[Code::Forbidden])
             .idempotent(),
         Route::get("/item", list)
+            .id("listItems")
             .summary("Lists items, newest first")
             .paged(),
         Route::get("/items", list)
+            .id("listAllItems")
             .summary("Lists items, newest first")
             .paged(),
         Route::get("/items/{owner}", list_of)
+            .id("listItemsOfSeller")
             .summary("Lists the items of a seller, newest first")
             .paged(),
-        Route::get("/item/{id:int}", show).summary("Shows an item"),
+        Route::get("/item/{id:int}", show)
+            .id("getItem")
+            .summary("Shows an item"),
         Route::put("/item/{id:int}", change)
+            .id("updateItem")
             .summary("Changes an own item")
             .fails(&[Code::Forbidden]),
         Route::delete("/item/{id:int}", remove)
+            .id("deleteItem")
             .summary("Deletes an own item")
             .fails(&[Code::Forbidden]),
         Route::post_or_nothing("/buy/{id:int}", buy)
+            .id("buyItem")
             .summary("Buys an item, one piece unless the body says otherwise")
             .answers(StatusCode::OK)
             .fails(&[Code::Forbidden, Code::Conflict])
@@ -80,6 +90,7 @@ impl ItemRequest {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Item")]
 struct ItemResponse {
     id: i64,
     name: String,
@@ -110,6 +121,7 @@ struct ItemAndMessage {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Message")]
 struct MessageResponse {
     message: &'static str,
 }
@@ -202,6 +214,7 @@ async fn remove(items: Arc<Items>, request: Request) -> Answered<MessageResponse
 }
 
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(title = "PurchaseRequest")]
 #[schema(examples(json!({ "quantity": 1 })))]
 struct BuyRequest {
     /// One, unless it says otherwise.
@@ -210,6 +223,7 @@ struct BuyRequest {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Purchase")]
 struct BoughtResponse {
     message: &'static str,
     order_id: String,

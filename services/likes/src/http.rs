@@ -27,23 +27,29 @@ pub(crate) fn routes() -> Vec<Route<Likes>> {
             .auth(Auth::Required)
             .refuses_words()
             .fails(&[Code::NotFound])
+            .id("likePost")
             .summary("Likes a post; whether it exists is checked behind"),
         Route::delete("/likes/{post_id:int}", unlike)
             .refuses_words()
+            .id("unlikePost")
             .summary("Likes a post no more"),
         Route::get("/likes/{post_id:int}/count", count)
             .refuses_words()
+            .id("countLikes")
             .summary("How many people like a post"),
         Route::get("/likes/popular", popular)
             .paged_by(POPULAR)
+            .id("listPopularPosts")
             .summary("The posts with the most likes; between two pages they may change places"),
         Route::get("/users/{username}/likes", likes_of)
             .paged_by(LIKES)
+            .id("listLikesOfUser")
             .summary("The posts that a person likes, the newest like first"),
     ]
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Like")]
 struct LikeResponse {
     /// Always `ok`.
     status: &'static str,
@@ -109,6 +115,7 @@ async fn count(likes: Arc<Likes>, request: Request) -> Answered<PostLikes> {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "PopularPosts")]
 struct PopularResponse {
     post_ids: Vec<i64>,
     posts: Vec<PostLikes>,
@@ -129,6 +136,7 @@ async fn popular(likes: Arc<Likes>, request: Request) -> Answered<PopularRespons
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "LikesOfUser")]
 struct LikesOfResponse {
     username: String,
     post_ids: Vec<i64>,

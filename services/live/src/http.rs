@@ -22,6 +22,7 @@ use crate::{
 pub(crate) fn routes() -> Vec<Route<Live>> {
     vec![
         Route::socket("/ws/posts/{post_id}/comments", comments)
+            .id("watchComments")
             .summary("Comments on a post, live: send {\"comment_text\"}, receive every comment")
             .query(
                 "after",
@@ -29,18 +30,23 @@ pub(crate) fn routes() -> Vec<Route<Live>> {
             )
             .fails(&[Code::NotFound]),
         Route::socket("/ws/topics/{car_model}", topic)
+            .id("watchTopic")
             .summary("The discussion of a car model, live, with new posts about it"),
         Route::socket("/ws/reviews", reviews)
+            .id("watchReviews")
             .summary("Rooms of movies: join_notification, leave_notification, new_review"),
         Route::socket("/", reviews)
             .undocumented()
+            .id("watchReviewsAtRoot")
             .summary("The same as /ws/reviews, where S3 has it"),
         Route::socket("/socket.io/", socketio::socket)
+            .id("openSocketIo")
             .summary("The same rooms for clients of Socket.IO 4")
-            .query("EIO", "4: the version of Engine.IO")
-            .query(
+            .choice("EIO", &["4"], "The version of Engine.IO")
+            .choice(
                 "transport",
-                "websocket; polling, without Upgrade, is how clients begin",
+                &["websocket", "polling"],
+                "polling, without Upgrade, is how clients begin",
             )
             .query("sid", "The session, of a client that began by polling"),
         Route::get("/socket.io/", socketio::poll)
@@ -49,14 +55,17 @@ pub(crate) fn routes() -> Vec<Route<Live>> {
             .guards_origin()
             .undocumented()
             .media("text/plain")
+            .id("pollSocketIo")
             .summary("How clients of Socket.IO begin before their WebSocket is open"),
         Route::post_text("/socket.io/", socketio::post)
             .answers(StatusCode::OK)
             .guards_origin()
             .undocumented()
             .media("text/plain")
+            .id("sendToSocketIo")
             .summary("What clients of Socket.IO say before their WebSocket is open"),
         Route::get("/ws/presence/{room}", presence)
+            .id("getPresence")
             .summary("Who is in a room: posts:<post_id>, topics:<car model>, reviews:<room_id>"),
     ]
 }

@@ -23,6 +23,7 @@ const MAX_PEOPLE: usize = 200;
 
 /// Who is in a room.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Presence")]
 pub(crate) struct PresenceResponse {
     room: String,
     /// Open sockets, of people who are signed in and others.

@@ -28,18 +28,23 @@ pub(crate) fn routes() -> Vec<Route<Notifications>> {
             .idempotent()
             .answers(StatusCode::ACCEPTED)
             .fails(&[Code::TooManyRequests])
+            .id("sendNotification")
             .summary("Sends a mail or a text message to one recipient; ten a minute"),
         Route::get("/notifications", list)
             .auth(Auth::Required)
             .paged()
+            .id("listNotifications")
             .summary("One's own notifications: asked for, or told of events"),
         Route::get("/notifications/{id}", by_id)
             .auth(Auth::Required)
+            .id("getNotification")
+            .place::<Text<1, 64>>("id", "The notification")
             .summary("What became of a notification of one's own"),
     ]
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(title = "NotificationRequest")]
 #[schema(examples(json!({
     "type": "email",
     "recipient": "ada@example.com",
@@ -51,14 +56,17 @@ pub(crate) struct SendRequest {
     #[serde(rename = "type")]
     carrier: Carrier,
     /// One e-mail address, or one phone number.
+    #[schema(min_length = 1, max_length = 254)]
     recipient: String,
     /// What is said; 1600 characters at most in an SMS.
     message: Message,
     /// The subject of a mail, 1 to 200 characters in one line.
+    #[schema(min_length = 1, max_length = 200)]
     subject: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "QueuedNotification")]
 pub(crate) struct SendResponse {
     message: String,
     notification: NotificationResponse,
@@ -66,6 +74,7 @@ pub(crate) struct SendResponse {
 
 /// A notification as its sender is answered.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Notification")]
 pub(crate) struct NotificationResponse {
     id: String,
     #[serde(rename = "type")]
@@ -78,6 +87,7 @@ pub(crate) struct NotificationResponse {
 
 /// A notification with its fate.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "NotificationFate")]
 pub(crate) struct FateResponse {
     #[serde(flatten)]
     notification: NotificationResponse,
@@ -87,8 +97,10 @@ pub(crate) struct FateResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     attempts: i32,
+    #[schema(format = DateTime)]
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     sent_at: Option<String>,
 }
 

@@ -20,6 +20,7 @@ const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
 /// The way a notification goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(title = "NotificationKind")]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A mail, over SMTP.
@@ -53,6 +54,7 @@ impl FromStr for Kind {
 
 /// A way out of here: what people may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(title = "NotificationCarrier")]
 #[schema(rename_all = "lowercase")]
 pub enum Carrier {
     /// A mail.

@@ -20,13 +20,17 @@ pub(crate) fn routes() -> Vec<Route<Orders>> {
         Route::post("/orders/", create)
             .idempotent()
             .fails(&[Code::Unacceptable])
+            .id("createOrder")
             .summary("Orders a product"),
         Route::get("/orders/", list)
             .auth(Auth::Required)
             .paged()
+            .id("listOrders")
             .summary("One's own orders and purchases, newest first"),
         Route::get("/orders/{id}", get)
             .auth(Auth::Required)
+            .id("getOrder")
+            .place::<Text<1, 64>>("id", "The order")
             .summary("An order of one's own"),
     ]
 }
@@ -41,6 +45,7 @@ struct OrderRequest {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Order")]
 struct OrderResponse {
     id: String,
     /// The product, of an order of the shop.
@@ -54,6 +59,7 @@ struct OrderResponse {
     total: Money,
     /// `processed`
     status: &'static str,
+    #[schema(format = DateTime)]
     timestamp: String,
 }
 
@@ -77,6 +83,7 @@ impl From<Order> for OrderResponse {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "CreatedOrder")]
 struct CreatedResponse {
     message: &'static str,
     order: OrderResponse,

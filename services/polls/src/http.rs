@@ -18,15 +18,25 @@ type Answered<T> = Result<Answer<T>, Error>;
 pub(crate) fn routes() -> Vec<Route<Polls>> {
     vec![
         Route::post("/polls", create)
+            .id("createPoll")
+            .located()
             .summary("Starts a poll")
             .idempotent(),
-        Route::get("/polls/{poll_id}", show).summary("Shows a poll with its counts"),
+        Route::get("/polls/{poll_id}", show)
+            .id("getPoll")
+            .uuid("poll_id", "The poll")
+            .summary("Shows a poll with its counts"),
         Route::post("/polls/{poll_id}/vote", vote)
+            .id("voteInPoll")
+            .uuid("poll_id", "The poll")
             .summary("Votes, once a user")
             .answers(StatusCode::OK)
             .fails(&[Code::Conflict])
             .idempotent(),
-        Route::get("/polls/{poll_id}/results", show).summary("Shows the results of a poll"),
+        Route::get("/polls/{poll_id}/results", show)
+            .id("getPollResults")
+            .uuid("poll_id", "The poll")
+            .summary("Shows the results of a poll"),
     ]
 }
 
@@ -41,7 +51,9 @@ struct CreatePollRequest {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Poll")]
 struct PollResponse {
+    #[schema(format = "uuid")]
     poll_id: String,
     question: String,
     options: Vec<String>,
@@ -49,6 +61,7 @@ struct PollResponse {
     counts: Vec<i64>,
     /// The username of who asks.
     created_by: String,
+    #[schema(format = DateTime)]
     created_at: String,
 }
 
@@ -91,10 +104,12 @@ async fn show(polls: Arc<Polls>, request: Request) -> Answered<PollResponse> {
 #[schema(examples(json!({ "choice_index": 0 })))]
 struct VoteRequest {
     /// The place of the option, counted from 0.
+    #[schema(minimum = 0, maximum = 3)]
     choice_index: i64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Voted")]
 struct VotedResponse {
     status: &'static str,
     poll: PollResponse,

@@ -73,6 +73,7 @@ impl TryFrom<String> for PollId {
 
 /// The answers that a poll offers: 2 to 4. Equal ones are as good as others: a vote names a place.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(title = "PollOptions")]
 #[serde(try_from = "Vec<OptionText>")]
 #[schema(value_type = Vec<OptionText>, min_items = 2, max_items = 4)]
 pub struct Options(Vec<String>);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ::http::{HeaderValue, StatusCode, header};
-use chassis::{Answer, Code, Content, Error, Negotiated, Request, Route, Service as _, docs};
+use chassis::{Answer, Content, Error, Negotiated, Request, Route, Service as _, docs};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,20 +22,27 @@ pub(crate) fn routes() -> Vec<Route<Portal>> {
     let mut routes = vec![
         Route::get("/", root)
             .media(HTML)
+            .id("getOverview")
+            .tagged()
             .summary("What runs here and how it is: JSON, or a page for those who ask for one"),
         Route::get("/health", health)
-            .fails(&[Code::Unavailable])
+            .or::<HealthResponse>(StatusCode::SERVICE_UNAVAILABLE)
+            .id("getHealth")
             .summary("Whether the services answer"),
         Route::get("/portal/{file}", file)
             .media("text/css")
             .media("text/javascript")
             .media("image/svg+xml")
+            .id("getPortalFile")
+            .tagged()
             .summary("What a page loads"),
         Route::get("/live", live)
             .media(HTML)
+            .id("getLivePage")
+            .tagged()
             .summary("A page to watch and write the comments on a post"),
     ];
-    routes.extend(docs::routes("Plaza", document::merged));
+    routes.extend(docs::routes("Plaza", document::plaza));
     routes
 }
 
@@ -86,6 +93,7 @@ async fn file(_: Arc<Portal>, request: Request) -> Answered<Content> {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "MeshHealth")]
 struct HealthResponse {
     /// `healthy`, `degraded` when not all services are, `unhealthy` when none is, `unknown`
     /// before Consul has told.
@@ -94,6 +102,7 @@ struct HealthResponse {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Overview")]
 struct RootResponse {
     name: &'static str,
     version: &'static str,
@@ -109,6 +118,7 @@ struct RootResponse {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "MeshPart")]
 struct PartResponse {
     status: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -122,6 +132,7 @@ struct PartResponse {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "MeshInstance")]
 struct InstanceResponse {
     id: String,
     status: &'static str,

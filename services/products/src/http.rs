@@ -17,16 +17,22 @@ pub(crate) fn routes() -> Vec<Route<Products>> {
     vec![
         Route::get("/products/", list)
             .paged()
+            .id("listProducts")
             .summary("Products, newest first"),
         Route::post("/products/", create)
             .idempotent()
+            .id("createProduct")
             .summary("Adds a product"),
-        Route::get("/products/{id:int}", get).summary("One product"),
+        Route::get("/products/{id:int}", get)
+            .id("getProduct")
+            .summary("One product"),
         Route::put("/products/{id:int}", update)
             .fails(&[Code::Forbidden])
+            .id("updateProduct")
             .summary("Changes a product of one's own"),
         Route::delete("/products/{id:int}", delete)
             .fails(&[Code::Forbidden])
+            .id("deleteProduct")
             .summary("Removes a product of one's own"),
     ]
 }
@@ -56,6 +62,7 @@ impl From<ProductRequest> for Draft {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Product")]
 struct ProductResponse {
     id: i64,
     name: String,
@@ -75,12 +82,14 @@ impl From<Product> for ProductResponse {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "ChangedProduct")]
 struct ChangedResponse {
     message: &'static str,
     product: ProductResponse,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Message")]
 struct MessageResponse {
     message: &'static str,
 }

@@ -29,16 +29,38 @@ macro_rules! face {
     ($root:literal, $prefix:literal) => {
         [
             Route::get($root, info)
+                .id("getRegistry")
                 .summary("Says what this registry is and how long instances stay"),
             Route::get(concat!($prefix, "/health"), health)
+                .tells(
+                    "X-Registry-Stale",
+                    "Seconds since Consul confirmed this, where it does not now",
+                )
+                .id("getRegistryHealth")
                 .summary("Says whether the registry reaches Consul"),
             Route::get(concat!($prefix, "/status"), status)
+                .tells(
+                    "X-Registry-Stale",
+                    "Seconds since Consul confirmed this, where it does not now",
+                )
+                .id("getRegistryStatus")
                 .summary("Counts services and instances"),
             Route::get(concat!($prefix, "/services"), services)
+                .tells(
+                    "X-Registry-Stale",
+                    "Seconds since Consul confirmed this, where it does not now",
+                )
+                .id("listServices")
                 .summary("Lists all services with their instances, those of the mesh included"),
             Route::get(concat!($prefix, "/services/{service_name}"), service)
+                .tells(
+                    "X-Registry-Stale",
+                    "Seconds since Consul confirmed this, where it does not now",
+                )
+                .id("getService")
                 .summary("Lists the instances of a service"),
             Route::post(concat!($prefix, "/register"), register)
+                .id("registerInstance")
                 .summary("Registers an instance, which then stays by heartbeats")
                 .fails(&[Code::Conflict]),
             Route::without_body(
@@ -46,10 +68,12 @@ macro_rules! face {
                 concat!($prefix, "/heartbeat/{instance_id}"),
                 heartbeat,
             )
+            .id("sendHeartbeat")
             .summary("Keeps an own instance alive")
             .auth(Auth::Required)
             .fails(&[Code::Forbidden]),
             Route::delete(concat!($prefix, "/deregister/{instance_id}"), deregister)
+                .id("deregisterInstance")
                 .summary("Takes an own instance back")
                 .fails(&[Code::Forbidden]),
         ]
@@ -82,6 +106,7 @@ fn document() -> Value {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "RegistryInfo")]
 struct InfoResponse {
     service: &'static str,
     description: &'static str,
@@ -117,6 +142,7 @@ async fn info(registry: Arc<Registry>, _: Request) -> Answered<InfoResponse> {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "RegistryHealth")]
 struct HealthResponse {
     status: &'static str,
     consul: &'static str,
@@ -133,6 +159,7 @@ async fn health(registry: Arc<Registry>, _: Request) -> Answered<HealthResponse>
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "RegistryStatus")]
 struct StatusResponse {
     status: &'static str,
     total_services: usize,
@@ -161,6 +188,7 @@ async fn status(registry: Arc<Registry>, _: Request) -> Answered<StatusResponse>
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "RegisteredService")]
 struct ServiceResponse {
     service_name: String,
     instances: Vec<InstanceResponse>,
@@ -168,6 +196,7 @@ struct ServiceResponse {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "RegisteredInstance")]
 struct InstanceResponse {
     instance_id: String,
     service_name: String,
@@ -179,8 +208,10 @@ struct InstanceResponse {
     /// `mesh`, or `external` for one that was registered here
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     registered_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     last_heartbeat: Option<String>,
 }
 
@@ -254,20 +285,26 @@ fn dated<T: Serialize + ToSchema + Send>(body: T, stale: Option<Duration>) -> An
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(title = "InstanceRegistration")]
 #[schema(examples(json!({ "service_name": "car-club", "base_url": "http://127.0.0.1:9000" })))]
 struct RegisterRequest {
     /// 1 to 50 of a-z, 0-9 and -
+    #[schema(min_length = 1, max_length = 50, pattern = "^[a-z0-9-]*$")]
     service_name: String,
     /// `http://<host>[:<port>][/<path>]`, or https
+    #[schema(format = "uri", pattern = "^https?://.*$")]
     base_url: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "OwnInstance")]
 struct RegisterResponse {
     instance_id: String,
     service_name: String,
     base_url: String,
+    #[schema(format = DateTime)]
     registered_at: String,
+    #[schema(format = DateTime)]
     last_heartbeat: String,
 }
 
@@ -304,6 +341,7 @@ impl From<External> for RegisterResponse {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "InstanceStatus")]
 struct InstanceStatusResponse {
     status: &'static str,
     instance_id: String,

@@ -14,7 +14,7 @@ pub type PostText = Text<1, 280>;
 /// The address of what a post repeats: `http` or `https`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, max_length = 2048)]
+#[schema(value_type = String, max_length = 2048, format = "uri", pattern = "^https?://.*$", examples("https://example.com/pass"))]
 pub struct RepostUrl(String);
 
 impl RepostUrl {

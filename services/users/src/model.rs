@@ -20,7 +20,7 @@ pub const RESERVED: [&str; 10] = [
     "me", "id", "home", "async", "register", "login", "follow", "unfollow", "jobs", "popular",
 ];
 
-/// Shortest and longest password, in bytes; the longest bounds the work of a hash.
+/// Shortest and longest password, in characters; the longest bounds the work of a hash.
 const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 8..=1024;
 
 /// The name that is shown; free text.
@@ -151,7 +151,7 @@ impl Email {
     }
 }
 
-/// A password of somebody who registers; 8 to 1024 bytes, never printed.
+/// A password of somebody who registers; 8 to 1024 characters, never printed.
 #[derive(Debug, Clone)]
 pub struct NewPassword(SecretString);
 
@@ -161,10 +161,10 @@ impl NewPassword {
     /// # Errors
     /// A sentence that says what is allowed.
     pub fn new(text: String) -> Result<Self, String> {
-        if PASSWORD_LENGTH.contains(&text.len()) {
+        if PASSWORD_LENGTH.contains(&text.chars().count()) {
             Ok(Self(text.into()))
         } else {
-            Err("password must have 8 to 1024 bytes".into())
+            Err("password must have 8 to 1024 characters".into())
         }
     }
 
@@ -181,7 +181,7 @@ impl NewPassword {
 
 /// Whether a password is so long that no account can have it: not worth a hash.
 pub fn impossible(password: &SecretString) -> bool {
-    password.expose_secret().len() > *PASSWORD_LENGTH.end()
+    password.expose_secret().chars().count() > *PASSWORD_LENGTH.end()
 }
 
 /// A picture's address: an `http` or `https` URL, or a reference relative to a page of ours; at most
@@ -210,7 +210,7 @@ impl AvatarUrl {
 }
 
 macro_rules! parsed_string {
-    ($($type:ident: $parse:expr, $min:expr, $max:expr, $format:expr;)*) => {$(
+    ($($type:ident: $parse:expr, $min:expr, $max:expr, $format:expr, $pattern:expr, $example:expr;)*) => {$(
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let parse: fn(String) -> Result<Self, String> = $parse;
@@ -219,12 +219,13 @@ macro_rules! parsed_string {
         }
         impl PartialSchema for $type {
             fn schema() -> RefOr<Schema> {
-                let format: Option<KnownFormat> = $format;
                 ObjectBuilder::new()
                     .schema_type(Type::String)
                     .min_length(Some($min))
                     .max_length(Some($max))
-                    .format(format.map(SchemaFormat::KnownFormat))
+                    .format(Some($format))
+                    .pattern($pattern)
+                    .examples([serde_json::Value::from($example)])
                     .into()
             }
         }
@@ -232,11 +233,19 @@ macro_rules! parsed_string {
     )*};
 }
 
+fn known(format: KnownFormat) -> SchemaFormat {
+    SchemaFormat::KnownFormat(format)
+}
+
+fn custom(format: &str) -> SchemaFormat {
+    SchemaFormat::Custom(format.to_owned())
+}
+
 parsed_string! {
-    Username: |text| Username::new(&text), *USERNAME_LENGTH.start(), *USERNAME_LENGTH.end(), None;
-    Email: |text| Email::new(&text), 3, 254, Some(KnownFormat::Email);
-    NewPassword: NewPassword::new, 8, 1024, Some(KnownFormat::Password);
-    AvatarUrl: |text| AvatarUrl::new(&text), 0, 2048, None;
+    Username: |text| Username::new(&text), *USERNAME_LENGTH.start(), *USERNAME_LENGTH.end(), custom("username"), Some("^[A-Za-z0-9_.-]*$"), "ada";
+    Email: |text| Email::new(&text), 3, 254, known(KnownFormat::Email), None::<&str>, "ada@example.com";
+    NewPassword: NewPassword::new, 8, 1024, known(KnownFormat::Password), Some(r"^[^\x00-\x1f\x7f-\x9f]*$"), "correct horse";
+    AvatarUrl: |text| AvatarUrl::new(&text), 0, 2048, custom("uri-reference"), None::<&str>, "https://example.com/ada.png";
 }
 
 impl fmt::Display for Username {

@@ -194,9 +194,7 @@ fn parameters<S>(route: &Route<S>) -> Vec<Value> {
 fn of_header<S>(route: &Route<S>) -> Vec<Described> {
     let mut found = Vec::new();
     if route.idempotent {
-        let schema = json!({
-            "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]*$",
-        });
+        let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\t -~]*[!-~][\\t -~]*$" });
         let about = "A text of the client's choice: a repetition with the same one is answered as the first, and done once";
         found.push(Described::new("Idempotency-Key", about, schema));
     }

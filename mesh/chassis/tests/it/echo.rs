@@ -57,10 +57,11 @@ impl Service for Echo {
                 .paged()
                 .query("other", "Nothing"),
             Route::get("/counted", numbers).paged_by(Paging::by_offset(3, 4)),
-            Route::get("/things/{name}", thing),
+            Route::get("/things/{name}", thing).id("getThing"),
             Route::get("/numbers/{number:int}", number).refuses_words(),
             Route::get("/ordinals/{number:int}", number),
             Route::get("/mine", whose).auth(Auth::Optional),
+            Route::post("/things/new", echo).auth(Auth::None),
         ]
     }
 

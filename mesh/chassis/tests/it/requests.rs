@@ -164,6 +164,16 @@ async fn parameters_are_decoded_once() {
 }
 
 #[tokio::test]
+async fn a_path_that_is_written_out_has_its_own_methods_alone() {
+    let service = TestService::<Echo>::start(&[]).await;
+    for (path, methods) in [("/things/new", "POST"), ("/things/old", "GET, HEAD")] {
+        let refused = send(service.request(Method::DELETE, path)).await;
+        refused.problem(405);
+        assert_eq!(refused.header("allow"), methods, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_request_id_comes_back() {
     let service = TestService::<Echo>::start(&[]).await;
     let request = service
@@ -193,7 +203,8 @@ async fn s23_labels_are_templates_and_never_paths() {
         .text()
         .await
         .unwrap();
-    assert!(metrics.contains("route=\"/things/{name}\""), "{metrics}");
+    let labels = "route=\"/things/{name}\",operation=\"getThing\"";
+    assert!(metrics.contains(labels), "{metrics}");
     assert!(!metrics.to_lowercase().contains("canary"), "{metrics}");
 }
 

@@ -1,70 +1,98 @@
 //! The API of all services as one document.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 use super::schema::members;
-use crate::generate::Files;
+use crate::generate::{Files, pretty};
 use crate::services::Description;
 
 /// Where it is.
 pub const DOCUMENT: &str = "docs/openapi.yaml";
 
-/// Returns the document.
+/// The same for the portal, which serves it at `/openapi.json`.
+const SERVED: &str = "services/portal/plaza.json";
+
+/// Returns the document, for readers and for the portal.
 pub fn files(descriptions: &[Description]) -> Result<Files> {
-    let mut yaml =
-        String::from("# Written by `cargo mesh generate`; the same is served at /openapi.json.\n");
-    write_yaml(&mut yaml, &document(descriptions)?, 0);
-    Ok(Files::from([(DOCUMENT.to_owned(), yaml)]))
+    let document = document(descriptions)?;
+    let mut yaml = String::from(
+        "# Written by `cargo mesh generate`; the portal serves the same as JSON at /openapi.json.\n",
+    );
+    write_yaml(&mut yaml, &document, 0);
+    Ok(Files::from([
+        (DOCUMENT.to_owned(), yaml),
+        (SERVED.to_owned(), pretty(&document)?),
+    ]))
 }
 
-/// Returns a service's document, with its name before those of schemas that another service has too, and means something else by.
-fn own(description: &Description, all: &[Description]) -> Result<Value> {
-    let schemas = |service: &Description| service.openapi["components"]["schemas"].clone();
-    let mut document = description.openapi.clone();
-    for (name, schema) in members(&schemas(description)) {
-        let differs = |other: &Description| {
-            let theirs = &schemas(other)[name];
-            !theirs.is_null() && theirs != schema
-        };
-        if all.iter().any(differs) {
-            let renamed = format!("{}.{name}", description.name);
-            let reference = |name: &str| format!("\"#/components/schemas/{name}\"");
-            let text = document.to_string();
-            let text = text.replace(&reference(name), &reference(&renamed));
-            document = serde_json::from_str(&text)?;
-            let schemas = document["components"]["schemas"].as_object_mut();
-            if let Some(schemas) = schemas
-                && let Some(schema) = schemas.remove(name)
-            {
-                schemas.insert(renamed, schema);
+/// What the services' documents have together: a name is one thing's alone, whoever has it.
+#[derive(Default)]
+struct Union {
+    paths: Map<String, Value>,
+    /// Components by kind and name.
+    components: Map<String, Value>,
+    /// The path of each shape: two that differ in the names of parameters alone would be one.
+    shapes: BTreeMap<String, String>,
+    /// The operation of each id.
+    ids: BTreeMap<String, String>,
+}
+
+impl Union {
+    fn add(&mut self, service: &str, document: &Value) -> Result<()> {
+        for (path, operations) in members(&document["paths"]) {
+            let known = self
+                .shapes
+                .entry(shape(path))
+                .or_insert_with(|| path.clone());
+            if known != path {
+                bail!("{known} and {path} of {service} differ in names alone: give them the same");
             }
-        }
-    }
-    Ok(document)
-}
-
-/// Brings the services' documents together: paths and components are theirs alone, or the same in all.
-fn document(descriptions: &[Description]) -> Result<Value> {
-    let (mut paths, mut components) = (Map::new(), Map::new());
-    for description in descriptions {
-        let own = own(description, descriptions)?;
-        for (path, operations) in members(&own["paths"]) {
-            let entry = paths.entry(path.clone()).or_insert_with(|| json!({}));
+            let entry = self.paths.entry(path.clone()).or_insert_with(|| json!({}));
             for (method, operation) in members(operations) {
-                let mut operation = operation.clone();
-                operation["tags"] = json!([description.name]);
-                entry[method] = operation;
+                if entry.get(method).is_some() {
+                    bail!("{method} {path} of {service} is another service's already");
+                }
+                entry[method] = operation.clone();
+                let id = operation["operationId"].as_str().unwrap_or_default();
+                let other = self.ids.insert(id.to_owned(), format!("{method} {path}"));
+                if let Some(other) = other.filter(|_| !id.is_empty()) {
+                    bail!("{other} and {method} {path} are both called {id}: no two may be");
+                }
             }
         }
-        for (kind, parts) in members(&own["components"]) {
-            let entry = components.entry(kind.clone()).or_insert_with(|| json!({}));
+        for (kind, parts) in members(&document["components"]) {
+            let entry = self.components.entry(kind.clone());
+            let entry = entry.or_insert_with(|| json!({}));
             for (name, part) in members(parts) {
+                if entry.get(name).is_some_and(|known| known != part) {
+                    bail!(
+                        "{name} of {service} is something else in another service: \
+                         give its type a name of its own by `#[schema(title = …)]`"
+                    );
+                }
                 entry[name] = part.clone();
             }
         }
+        Ok(())
+    }
+}
+
+/// The path without the names of its parameters.
+fn shape(path: &str) -> String {
+    let parts = path.split('/');
+    let parts = parts.map(|part| if part.starts_with('{') { "{}" } else { part });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// Brings the services' documents together.
+fn document(descriptions: &[Description]) -> Result<Value> {
+    let mut union = Union::default();
+    for service in descriptions {
+        union.add(&service.name, &service.openapi)?;
     }
     let tags: Vec<_> = descriptions
         .iter()
@@ -74,13 +102,18 @@ fn document(descriptions: &[Description]) -> Result<Value> {
         "openapi": "3.1.0",
         "info": {
             "title": "Plaza",
+            "description": "Everything that the services answer through the ingress.",
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            "contact": { "name": "Those who run this Plaza" },
         },
-        "servers": [{ "url": "http://localhost:8080" }],
+        "servers": [
+            { "url": "/", "description": "Where this document is served" },
+            { "url": "http://localhost:8080", "description": "A mesh on this machine" },
+        ],
         "tags": tags,
-        "paths": paths,
-        "components": components,
+        "paths": union.paths,
+        "components": union.components,
     }))
 }
 
@@ -130,5 +163,57 @@ mod tests {
             text,
             "\"/p/{id}\": 1\na:\n  -\n    b: \"x: y\"\n    c: {}\n"
         );
+    }
+
+    fn service(name: &str, path: &str, id: &str, schema: &Value) -> Description {
+        let operation = json!({ "operationId": id, "tags": [name] });
+        serde_json::from_value(json!({
+            "name": name,
+            "openapi": {
+                "paths": { path: { "get": operation } },
+                "components": { "schemas": { "Thing": schema } },
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_file_and_what_is_served_are_the_same_document() {
+        let text = json!({ "type": "string" });
+        let services = [
+            service("a", "/a/{id}", "getA", &text),
+            service("b", "/b/{id}", "getB", &text),
+        ];
+        let files = files(&services).unwrap();
+        let served: Value = serde_json::from_str(&files[SERVED]).unwrap();
+        let mut yaml = files[DOCUMENT].lines().next().unwrap().to_owned() + "\n";
+        write_yaml(&mut yaml, &served, 0);
+        assert_eq!(yaml, files[DOCUMENT]);
+        assert_eq!(served["components"]["schemas"]["Thing"], text);
+        assert_eq!(members(&served["paths"]).count(), 2);
+    }
+
+    #[test]
+    fn a_name_is_one_things_alone() {
+        let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+        let first = service("a", "/a/{id}", "getA", &text);
+        for (second, complaint) in [
+            (
+                service("b", "/b", "getB", &number),
+                "Thing of b is something else",
+            ),
+            (service("b", "/b", "getA", &text), "are both called getA"),
+            (
+                service("b", "/a/{name}", "getB", &text),
+                "differ in names alone",
+            ),
+            (
+                service("b", "/a/{id}", "getB", &text),
+                "another service's already",
+            ),
+        ] {
+            let refused = document(&[first.clone(), second]).unwrap_err().to_string();
+            assert!(refused.contains(complaint), "{refused}");
+        }
     }
 }

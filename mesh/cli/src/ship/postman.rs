@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::schema::{example, members, resolve};
+use super::schema::{members, resolve};
 use crate::generate::{Files, pretty};
 use crate::services::{self, Description, PUBLIC, Route};
 
@@ -180,7 +180,7 @@ fn folder(service: &Description, step: Step, paths: &[&str]) -> Option<Value> {
     let operations = service.routes.iter().filter(wanted).map(|route| Operation {
         route,
         document: &service.openapi,
-        spec: &service.openapi["paths"][&route.template][route.method.to_lowercase()],
+        spec: &service.openapi["paths"][route.documented()][route.method.to_lowercase()],
     });
     // Routes that share a path with another's operation are not documented.
     let mut names = BTreeSet::new();
@@ -258,11 +258,11 @@ impl Operation<'_> {
         if self.route.auth == "none" {
             request["auth"] = json!({ "type": "noauth" });
         }
-        let body = &self.spec["requestBody"]["content"]["application/json"]["schema"];
+        let body = &self.spec["requestBody"]["content"]["application/json"]["example"];
         if !body.is_null() {
             request["header"] = json!([{ "key": "content-type", "value": "application/json" }]);
             let options = json!({ "raw": { "language": "json" } });
-            let raw = with_variables(example(body, self.document));
+            let raw = with_variables(body.clone());
             request["body"] = json!({ "mode": "raw", "raw": raw, "options": options });
         }
         request
@@ -362,15 +362,15 @@ mod tests {
     fn shop() -> Vec<Description> {
         let created = |member: &str| json!({ "201": { "content": { "application/json": { "schema": { "type": "object", "required": [member] } } } } });
         let body =
-            |schema: Value| json!({ "content": { "application/json": { "schema": schema } } });
-        let order = json!({ "type": "object", "examples": [{ "product_id": 1, "quantity": 2 }] });
+            |example: Value| json!({ "content": { "application/json": { "example": example } } });
+        let order = json!({ "product_id": 1, "quantity": 2 });
         let orders = json!({
             "name": "orders",
             "calls": [{ "service": "products", "path": "/plaza.products.v1.Products/Get" }],
             "routes": [{ "method": "POST", "template": "/orders/", "auth": "required" }],
-            "openapi": { "paths": { "/orders/": { "post": { "requestBody": body(order), "responses": created("order") } } } },
+            "openapi": { "paths": { "/orders": { "post": { "requestBody": body(order), "responses": created("order") } } } },
         });
-        let product = json!({ "type": "object", "required": ["name"], "properties": { "name": { "type": "string" } } });
+        let product = json!({ "name": "example" });
         let products = json!({
             "name": "products",
             "routes": [
@@ -379,7 +379,7 @@ mod tests {
                 { "method": "GET", "template": "/hidden", "auth": "none" },
             ],
             "openapi": { "paths": {
-                "/products/": { "post": { "requestBody": body(product), "responses": created("product") } },
+                "/products": { "post": { "requestBody": body(product), "responses": created("product") } },
                 "/products/{id}": { "get": { "responses": { "404": {}, "200": {} } } },
             } },
         });

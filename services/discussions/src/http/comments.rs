@@ -16,6 +16,7 @@ use crate::{
 
 /// What a client may say; the server sets `comment_id`, `user_id` and `timestamp`.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(title = "CommentText")]
 #[schema(examples(json!({ "comment_text": "How far does it get in winter?" })))]
 pub(super) struct CommentRequest {
     /// Whose comment it is: the caller's own id, or nothing.
@@ -24,12 +25,15 @@ pub(super) struct CommentRequest {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Comment")]
 pub(super) struct CommentResponse {
     comment_id: String,
     user_id: i64,
     comment_text: String,
+    #[schema(format = DateTime)]
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     author: Option<AuthorResponse>,
@@ -49,6 +53,7 @@ impl CommentResponse {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "CreatedComment")]
 pub(super) struct CreatedResponse {
     #[serde(flatten)]
     comment: CommentResponse,

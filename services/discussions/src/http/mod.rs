@@ -9,7 +9,11 @@ use http::Method;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Discussions, clients::Author, model::PostId};
+use crate::{
+    Discussions,
+    clients::Author,
+    model::{CarModel, PostId},
+};
 
 /// What a post shows of its comments at once.
 const COMMENTS: Paging = Paging::by_cursor(200, 200);
@@ -26,30 +30,33 @@ pub(crate) fn routes() -> Vec<Route<Discussions>> {
 fn post_routes() -> Vec<Route<Discussions>> {
     vec![
         Route::post("/api/posts", posts::create)
-            .summary("Writes a post")
+            .id("createCarPost")
+            .located()
+            .summary("Writes a post about a car")
             .fails(&[Code::Forbidden])
             .idempotent(),
         Route::get("/api/posts", posts::list)
+            .id("listCarPosts")
             .summary("Lists posts, newest first")
-            .query("user_id", "Only posts of this author")
-            .query(
-                "car_model",
-                "Only posts about this car, written in any case",
-            )
-            .query(
-                "kind",
-                "Only posts of this kind: recommendation, review, tip or news",
-            )
+            .takes(&posts::AUTHOR)
+            .takes(&posts::CAR)
+            .takes(&posts::KIND)
             .paged(),
         Route::get("/api/posts/{post_id}", posts::show)
+            .id("getCarPost")
+            .uuid("post_id", "The post")
             .summary(
                 "Shows a post with its comments, newest first; the Link header leads to older ones",
             )
             .paged_by(COMMENTS),
         Route::put("/api/posts/{post_id}", posts::change)
+            .id("updateCarPost")
+            .uuid("post_id", "The post")
             .summary("Changes an own post")
             .fails(&[Code::Forbidden]),
         Route::delete("/api/posts/{post_id}", posts::remove)
+            .id("deleteCarPost")
+            .uuid("post_id", "The post")
             .summary("Deletes an own post with its comments")
             .fails(&[Code::Forbidden]),
     ]
@@ -58,22 +65,31 @@ fn post_routes() -> Vec<Route<Discussions>> {
 fn comment_routes() -> Vec<Route<Discussions>> {
     vec![
         Route::post("/api/posts/{post_id}/comments", comments::create)
+            .id("createComment")
+            .uuid("post_id", "The post")
+            .located()
             .summary("Comments on a post")
             .fails(&[Code::Forbidden])
             .idempotent(),
         Route::get("/api/posts/{post_id}/comments", comments::list)
+            .id("listComments")
+            .uuid("post_id", "The post")
             .summary("Lists the comments on a post, newest first")
             .paged(),
         Route::put(
             "/api/posts/{post_id}/comments/{comment_id}",
             comments::change,
         )
+        .id("updateComment")
+        .uuid("post_id", "The post")
         .summary("Changes an own comment")
         .fails(&[Code::Forbidden]),
         Route::delete(
             "/api/posts/{post_id}/comments/{comment_id}",
             comments::remove,
         )
+        .id("deleteComment")
+        .uuid("post_id", "The post")
         .summary("Deletes an own comment")
         .fails(&[Code::Forbidden]),
     ]
@@ -86,20 +102,28 @@ fn topic_routes() -> Vec<Route<Discussions>> {
     let of_any = |route: Route<Discussions>| route.query("car_model", "The car, by any name");
     vec![
         Route::without_body(Method::PUT, SUBSCRIPTION, topics::subscribe)
+            .id("subscribeToTopic")
+            .place::<CarModel>("car_model", "The car, written in any case")
+            .fails(&[Code::Unacceptable])
             .summary("Subscribes to new posts about a car")
             .fails(&[Code::Unacceptable])
             .auth(Auth::Required),
         Route::delete(SUBSCRIPTION, topics::unsubscribe)
+            .id("unsubscribeFromTopic")
+            .place::<CarModel>("car_model", "The car, written in any case")
             .summary("Ends a subscription to new posts about a car")
             .fails(&[Code::Unacceptable]),
         of_any(Route::without_body(Method::PUT, OF_ANY, topics::subscribe))
+            .id("subscribeToNamedTopic")
             .summary("Subscribes to new posts about a car whose name has no place in a path")
             .fails(&[Code::Unacceptable])
             .auth(Auth::Required),
         of_any(Route::delete(OF_ANY, topics::unsubscribe))
+            .id("unsubscribeFromNamedTopic")
             .summary("Ends a subscription to new posts about such a car")
             .fails(&[Code::Unacceptable]),
         Route::get("/api/users/me/subscriptions", topics::list)
+            .id("listSubscriptions")
             .summary("Lists one's own subscriptions, newest first")
             .auth(Auth::Required)
             .paged(),
@@ -114,6 +138,7 @@ fn post_id(request: &Request) -> Result<PostId, Error> {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Message")]
 struct MessageResponse {
     message: String,
 }
@@ -128,6 +153,7 @@ impl MessageResponse {
 
 /// Who wrote it; absent while `users` does not answer.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Author")]
 struct AuthorResponse {
     user_id: i64,
     username: String,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{AccountId, Answer, Error, Page, Request, clock};
+use chassis::{AccountId, Answer, Error, Page, Parameter, Request, clock};
 use http::{HeaderValue, header};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -17,7 +17,16 @@ use crate::{
     store::Filter,
 };
 
+/// What posts may be listed by.
+pub(super) const AUTHOR: Parameter<i64> = Parameter::new("user_id", "Only posts of this author");
+pub(super) const CAR: Parameter<CarModel> = Parameter::new(
+    "car_model",
+    "Only posts about this car, written in any case",
+);
+pub(super) const KIND: Parameter<Kind> = Parameter::new("kind", "Only posts of this kind");
+
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(title = "NewCarPost")]
 #[schema(examples(json!({
     "title": "Quiet and quick",
     "content": "A year with it: never a breakdown, and cheap to run.",
@@ -38,7 +47,9 @@ pub(super) struct CreatePostRequest {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "CreatedCarPost")]
 pub(super) struct CreatedResponse {
+    #[schema(format = "uuid")]
     post_id: String,
     message: &'static str,
 }
@@ -73,17 +84,21 @@ pub(super) async fn create(
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "CarPost")]
 pub(super) struct PostResponse {
+    #[schema(format = "uuid")]
     post_id: String,
     user_id: i64,
     title: String,
     content: String,
     car_model: String,
+    #[schema(format = DateTime)]
     timestamp: String,
     kind: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
     rating: Option<Rating>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     author: Option<AuthorResponse>,
@@ -130,24 +145,15 @@ pub(super) async fn list(
 }
 
 fn filter(request: &Request) -> Result<Filter, Error> {
-    let user_id = request.query("user_id").map(|id| id.parse());
-    let car_model = request
-        .query("car_model")
-        .map(|model| model.parse::<CarModel>());
-    let kind = request.query("kind").map(|kind| kind.parse());
     Ok(Filter {
-        user_id: user_id
-            .transpose()
-            .map_err(|_| Error::malformed("user_id must be a number"))?,
-        topic: car_model
-            .transpose()
-            .map_err(Error::malformed)?
-            .map(|model| model.topic()),
-        kind: kind.transpose().map_err(Error::malformed)?,
+        user_id: AUTHOR.of(request)?,
+        topic: CAR.of(request)?.map(|model| model.topic()),
+        kind: KIND.of(request)?,
     })
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "CarPostWithComments")]
 pub(super) struct PostWithCommentsResponse {
     #[serde(flatten)]
     post: PostResponse,
@@ -194,6 +200,7 @@ pub(super) async fn show(
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(title = "CarPostChange")]
 #[schema(examples(json!({
     "title": "Quiet, quick and small",
     "content": "Two years with it now, and still no breakdown.",

@@ -50,8 +50,10 @@ pub(super) async fn unsubscribe(
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Subscription")]
 pub(super) struct SubscriptionResponse {
     car_model: String,
+    #[schema(format = DateTime)]
     timestamp: String,
 }
 

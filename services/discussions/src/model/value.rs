@@ -11,7 +11,7 @@ const MAX_MODEL: usize = 100;
 /// The name of a car as somebody wrote it, with single blanks.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, min_length = 1, max_length = 100)]
+#[schema(value_type = String, min_length = 1, max_length = 100, pattern = r"^[^\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]*$", examples("Zoe"))]
 pub struct CarModel(String);
 
 impl CarModel {
@@ -77,6 +77,7 @@ impl fmt::Display for Topic {
 
 /// What kind of post it is (D10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[schema(title = "PostKind")]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A car worth having.
@@ -114,6 +115,7 @@ impl FromStr for Kind {
 
 /// A rating, from 1 to 5 (D10, S0-31).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(title = "Stars")]
 #[serde(into = "i64", try_from = "i64")]
 #[schema(value_type = i64, minimum = 1, maximum = 5)]
 pub struct Rating(i64);

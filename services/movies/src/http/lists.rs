@@ -1,8 +1,8 @@
 //! Lists of movies (S3-10, S3-13, S3-14, S3-18).
 
-use std::{str::FromStr, sync::Arc};
+use std::sync::Arc;
 
-use chassis::{Error, Page, Request};
+use chassis::{Code, Error, Page, Parameter, Request, Text};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -15,6 +15,18 @@ use crate::{
     model::{Folded, Kind, Movie, Popularity, Rating, Search},
 };
 
+/// What a search may ask for.
+pub(super) const TITLE: Parameter<Text<0, 200>> =
+    Parameter::new("title", "A part of the title, in any case").refused_as(Code::Unacceptable);
+pub(super) const GENRE: Parameter<Text<0, 200>> =
+    Parameter::new("genre", "The genre, in any case").refused_as(Code::Unacceptable);
+pub(super) const MIN_RATING: Parameter<f64> =
+    Parameter::new("min_rating", "The least rating").within(0, 10);
+pub(super) const MAX_RATING: Parameter<f64> =
+    Parameter::new("max_rating", "The greatest rating").within(0, 10);
+pub(super) const KIND: Parameter<Kind> =
+    Parameter::new("kind", "Only these").refused_as(Code::Unacceptable);
+
 /// S3-10
 pub(super) async fn newest(movies: Arc<Movies>, request: Request) -> Answered<Vec<MovieResponse>> {
     let page: Page<i64> = request.page()?;
@@ -24,6 +36,7 @@ pub(super) async fn newest(movies: Arc<Movies>, request: Request) -> Answered<Ve
 
 /// A list, and where it came from.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "MovieList")]
 pub(super) struct ListResponse {
     /// `Results retrieved from cache` or `Results retrieved from database`.
     message: &'static str,
@@ -111,22 +124,19 @@ fn answer<K: Serialize + DeserializeOwned>(
     page.linked(request, response, next.as_ref())
 }
 
-/// What is asked; a parameter that is empty, as forms send it, is none.
+/// What is asked.
 fn parse(request: &Request) -> Result<Search, Error> {
-    let text = |name: &str| {
-        let folded = Folded::asked(&request.query(name).unwrap_or_default());
-        folded.map_err(|reason| Error::unacceptable(format!("{name}: {reason}")))
-    };
-    let kind = match request.query("kind").as_deref() {
-        None | Some("") => None,
-        Some(kind) => Some(Kind::from_str(kind).map_err(Error::unacceptable)?),
+    let text = |parameter: &Parameter<Text<0, 200>>| {
+        let text = parameter.of(request)?;
+        let folded = text.map(|text| Folded::asked(text.as_str())).transpose();
+        folded.map(Option::flatten).map_err(Error::unacceptable)
     };
     let search = Search {
-        title: text("title")?,
-        genre: text("genre")?,
-        min_rating: bound(request, "min_rating", Rating::at_least)?.unwrap_or(Rating::LEAST),
-        max_rating: bound(request, "max_rating", Rating::at_most)?.unwrap_or(Rating::MOST),
-        kind,
+        title: text(&TITLE)?,
+        genre: text(&GENRE)?,
+        min_rating: bound(request, &MIN_RATING, Rating::at_least)?.unwrap_or(Rating::LEAST),
+        max_rating: bound(request, &MAX_RATING, Rating::at_most)?.unwrap_or(Rating::MOST),
+        kind: KIND.of(request)?,
     };
     if search.min_rating > search.max_rating {
         return Err(Error::unacceptable(
@@ -138,22 +148,9 @@ fn parse(request: &Request) -> Result<Search, Error> {
 
 fn bound(
     request: &Request,
-    name: &str,
+    parameter: &Parameter<f64>,
     parse: fn(f64) -> Result<Rating, String>,
 ) -> Result<Option<Rating>, Error> {
-    let text = request.query(name).unwrap_or_default();
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    let number = text
-        .trim()
-        .parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite());
-    let number =
-        number.ok_or_else(|| Error::malformed(format!("{name} must be a number from 0 to 10")))?;
-    let bound = parse(number);
-    bound
-        .map(Some)
-        .map_err(|_| Error::unacceptable(format!("{name} must be a number from 0 to 10")))
+    let bound = parameter.of(request)?.map(parse);
+    bound.transpose().map_err(Error::unacceptable)
 }

@@ -14,6 +14,7 @@ use crate::{
 };
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(title = "MovieRequest")]
 #[schema(examples(json!({
     "title": "The General",
     "description": "A driver and his engine, through the lines and back.",
@@ -48,6 +49,7 @@ impl From<MovieRequest> for MovieDraft {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Movie")]
 pub(super) struct MovieResponse {
     id: i64,
     title: String,

@@ -42,6 +42,7 @@ impl From<ReviewRequest> for ReviewDraft {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Review")]
 pub(super) struct ReviewResponse {
     id: i64,
     movie_id: i64,
@@ -50,7 +51,9 @@ pub(super) struct ReviewResponse {
     title: String,
     body: String,
     rating: Rating,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: String,
 }
 

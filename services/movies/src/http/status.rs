@@ -11,6 +11,7 @@ use super::Answered;
 use crate::Movies;
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "DatabaseStatus")]
 pub(super) struct StatusResponse {
     status: &'static str,
     database: &'static str,

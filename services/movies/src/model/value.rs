@@ -13,6 +13,7 @@ const LONGEST_URL: usize = 2048;
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
+#[schema(title = "MovieRating")]
 #[serde(into = "f64", try_from = "f64")]
 #[schema(value_type = f64, minimum = 0, maximum = 10)]
 pub struct Rating(i32);
@@ -90,7 +91,7 @@ impl TryFrom<f64> for Rating {
 /// The day on which something came out, as `YYYY-MM-DD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(into = "String", try_from = "String")]
-#[schema(value_type = String, format = Date)]
+#[schema(value_type = String, format = Date, pattern = "^(1[89][0-9]{2}|2[01][0-9]{2}|2200)-[0-9]{2}-[0-9]{2}$", examples("1926-12-31"))]
 pub struct ReleaseDate(NaiveDate);
 
 impl ReleaseDate {
@@ -127,7 +128,7 @@ impl TryFrom<String> for ReleaseDate {
 /// A picture's address: `http` or `https`, at most 2048 bytes, or empty for none.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
-#[schema(value_type = String, max_length = 2048)]
+#[schema(value_type = String, max_length = 2048, format = "uri-reference", pattern = "^(https?://.*)?$", examples("https://example.com/the-general.jpg"))]
 pub struct PosterUrl(String);
 
 impl PosterUrl {
@@ -152,6 +153,7 @@ impl TryFrom<String> for PosterUrl {
 
 /// What it is (D22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[schema(title = "MovieKind")]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A movie.

@@ -11,11 +11,13 @@ use super::{Answered, posts::CreatePostRequest};
 use crate::{Timelines, model::JobState};
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "QueuedPost")]
 pub(super) struct AcceptedResponse {
     /// `accepted`
     status: &'static str,
     message: &'static str,
     /// For `GET /posts/jobs/{job_id}`.
+    #[schema(format = "uuid")]
     job_id: String,
 }
 
@@ -37,7 +39,9 @@ pub(super) async fn create(
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "PostJob")]
 pub(super) struct JobResponse {
+    #[schema(format = "uuid")]
     job_id: String,
     /// `queued`, `done` or `failed`.
     status: &'static str,

@@ -45,12 +45,14 @@ impl CreatePostRequest {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Post")]
 pub(super) struct PostResponse {
     post_id: i64,
     user_id: i64,
     username: String,
     text: String,
     /// RFC 3339, in UTC.
+    #[schema(format = DateTime)]
     created_at: String,
     repost_original_url: Option<String>,
 }
@@ -87,6 +89,7 @@ pub(super) async fn show(timelines: Arc<Timelines>, request: Request) -> Answere
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "DeletedPost")]
 pub(super) struct DeletedResponse {
     /// `ok`
     status: &'static str,

@@ -14,6 +14,7 @@ use crate::{
 type Answered<T> = Result<Answer<T>, Error>;
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Follow")]
 pub(super) struct FollowResponse {
     /// `ok`, or `already_following` and `not_following` when nothing had to change.
     status: &'static str,
@@ -47,6 +48,7 @@ pub(super) async fn unfollow(users: Arc<Users>, request: Request) -> Answered<Fo
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Person")]
 pub(super) struct PersonResponse {
     user_id: i64,
     username: String,

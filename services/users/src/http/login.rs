@@ -23,6 +23,7 @@ type Answered<T> = Result<Answer<T>, Error>;
 
 /// Any door takes an address or a name, under whichever key its source uses (D1).
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(title = "Login")]
 #[schema(examples(json!({ "email": "ada@example.com", "password": "correct horse" })))]
 pub(super) struct LoginRequest {
     /// An e-mail address, or a username.
@@ -56,6 +57,7 @@ impl LoginRequest {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "CarClubToken")]
 pub(super) struct LoginS0Response {
     token: String,
     user_id: i64,
@@ -76,6 +78,7 @@ pub(super) async fn s0(
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "AccountToken")]
 pub(super) struct LoginResponse {
     message: &'static str,
     user: Account,
@@ -102,6 +105,7 @@ pub(super) async fn s1(
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "MicroblogToken")]
 pub(super) struct LoginS2Response {
     access_token: String,
     token_type: &'static str,
@@ -128,6 +132,7 @@ pub(super) async fn s2(
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "MovieClubToken")]
 pub(super) struct LoginS3Response {
     message: &'static str,
     access_token: String,
@@ -168,6 +173,7 @@ pub(super) async fn logout(users: Arc<Users>, request: Request) -> Answered<Mess
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "TokenValidity")]
 pub(super) struct ValidateResponse {
     valid: bool,
     user_id: i64,

@@ -16,18 +16,21 @@ use crate::{
 type Answered<T> = Result<Answer<T>, Error>;
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "ProfileDetails")]
 pub(super) struct Details {
     bio: String,
     avatar_url: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "Profile")]
 pub(super) struct ProfileResponse {
     user_id: i64,
     username: String,
     name: String,
     /// Only for those who are signed in (D5).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = Email)]
     email: Option<String>,
     profile: Details,
     /// Posts in car discussions; absent while these do not answer (D9).
@@ -47,6 +50,7 @@ pub(super) async fn by_id(users: Arc<Users>, request: Request) -> Answered<Profi
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(title = "ProfileChange")]
 #[schema(examples(json!({
     "name": "Ada",
     "bio": "Drives a Zoe.",
@@ -81,11 +85,13 @@ pub(super) async fn update(
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "MicroblogProfile")]
 pub(super) struct MicroblogProfileResponse {
     user_id: i64,
     username: String,
     /// Only for those who are signed in (D5).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = Email)]
     email: Option<String>,
     bio: String,
     followers: u64,
@@ -111,6 +117,7 @@ pub(super) async fn by_username(
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "DatabaseStatus")]
 pub(super) struct StatusResponse {
     status: &'static str,
     database: &'static str,

@@ -22,6 +22,7 @@ type Answered<T> = Result<Answer<T>, Error>;
 type Refuse = fn(&'static str) -> Error;
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(title = "CarClubRegistration")]
 #[schema(examples(json!({
     "name": "Ada",
     "email": "ada@example.com",
@@ -34,6 +35,7 @@ pub(super) struct RegisterS0Request {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "CarClubAccount")]
 pub(super) struct RegisterS0Response {
     user_id: i64,
     message: &'static str,
@@ -63,6 +65,7 @@ pub(super) async fn s0(
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(title = "Registration")]
 #[schema(examples(json!({
     "username": "ada",
     "email": "ada@example.com",
@@ -99,6 +102,7 @@ impl RegisterRequest {
 pub(super) struct Account {
     id: i64,
     username: String,
+    #[schema(format = Email)]
     email: String,
 }
 
@@ -113,6 +117,7 @@ impl From<User> for Account {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "NewAccount")]
 pub(super) struct RegisterS1Response {
     message: &'static str,
     user: Account,
@@ -136,9 +141,11 @@ pub(super) async fn s1(
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(title = "MicroblogAccount")]
 pub(super) struct RegisterS2Response {
     user_id: i64,
     username: String,
+    #[schema(format = Email)]
     email: String,
     bio: String,
     message: &'static str,
@@ -169,6 +176,7 @@ pub(super) async fn s2(
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(title = "MovieClubRegistration")]
 #[schema(examples(json!({
     "username": "ada",
     "email": "ada@example.com",

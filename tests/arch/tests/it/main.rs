@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod contracts;
+mod document;
 mod promises;
 mod release;
 mod rows;

@@ -141,7 +141,7 @@ async fn s2_03_the_documentation_of_all_services_can_be_tried_out() {
             "document.querySelectorAll('.opblock').length === {operations}"
         ))
         .await;
-    let operation = "#operations-portal-get_health";
+    let operation = "#operations-portal-getHealth";
     browser
         .click(&format!("{operation} .opblock-summary-control"))
         .await;
