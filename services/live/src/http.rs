@@ -32,6 +32,11 @@ pub(crate) fn routes() -> Vec<Route<Live>> {
         Route::socket("/ws/topics/{car_model}", topic)
             .id("watchTopic")
             .summary("The discussion of a car model, live, with new posts about it"),
+        // A path has no place for each name: `.` is gone on the way, and a slash is refused.
+        Route::socket("/ws/topics", topic)
+            .summary("The same, by the query, for a model whose name has no place in a path")
+            .query("car_model", "The model, by any name")
+            .fails(&[Code::NotFound]),
         Route::socket("/ws/reviews", reviews)
             .id("watchReviews")
             .summary("Rooms of movies: join_notification, leave_notification, new_review"),
@@ -67,6 +72,13 @@ pub(crate) fn routes() -> Vec<Route<Live>> {
         Route::get("/ws/presence/{room}", presence)
             .id("getPresence")
             .summary("Who is in a room: posts:<post_id>, topics:<car model>, reviews:<room_id>"),
+        Route::get("/ws/presence", presence)
+            .summary("Who is in a room whose name has no place in a path")
+            .query(
+                "room",
+                "posts:<post_id>, topics:<car model> or reviews:<room_id>",
+            )
+            .fails(&[Code::NotFound]),
     ]
 }
 
@@ -91,7 +103,7 @@ async fn comments(live: Arc<Live>, request: Request) -> Result<Talk, Error> {
 
 /// D10
 async fn topic(live: Arc<Live>, request: Request) -> Result<Talk, Error> {
-    let model: String = request.param("car_model")?;
+    let model = named(&request, "car_model")?;
     let name = RoomName::of_topic(&model)
         .ok_or_else(|| Error::not_found("A car model has 1 to 100 characters"))?;
     let session = session(&live, &request)?;
@@ -119,8 +131,14 @@ fn session(live: &Live, request: &Request) -> Result<Session, Error> {
 }
 
 async fn presence(live: Arc<Live>, request: Request) -> Result<Answer<PresenceResponse>, Error> {
-    let room: String = request.param("room")?;
+    let room = named(&request, "room")?;
     let room = RoomName::parse(&room)
         .ok_or_else(|| Error::not_found("A room is called posts:…, topics:… or reviews:…"))?;
     Ok(Answer::from(live.presence.of(&room).await))
+}
+
+/// What the path names, or the query.
+fn named(request: &Request, name: &str) -> Result<String, Error> {
+    let named = request.param(name).ok().or_else(|| request.query(name));
+    named.ok_or_else(|| Error::malformed(format!("`{name}` is missing in the query")))
 }

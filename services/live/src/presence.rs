@@ -30,6 +30,8 @@ pub(crate) struct PresenceResponse {
     sockets: usize,
     /// Who is signed in; 200 at most.
     user_ids: Vec<i64>,
+    /// Whether more are signed in than are named.
+    more: bool,
     /// Whether all instances are counted: not while Redis is away.
     complete: bool,
 }
@@ -83,11 +85,13 @@ impl Presence {
         }
         user_ids.sort_unstable();
         user_ids.dedup();
+        let more = user_ids.len() > MAX_PEOPLE;
         user_ids.truncate(MAX_PEOPLE);
         PresenceResponse {
             room: room.to_string(),
             sockets,
             user_ids,
+            more,
             complete,
         }
     }
@@ -116,7 +120,8 @@ impl Presence {
                     continue;
                 }
                 let (sockets, mut user_ids) = room.present();
-                user_ids.truncate(MAX_PEOPLE);
+                // One more tells that there are more.
+                user_ids.truncate(MAX_PEOPLE + 1);
                 let at = clock::now().timestamp();
                 let part = Part {
                     sockets,

@@ -4,7 +4,7 @@ use live::Live;
 use serde_json::{Value, json};
 use testkit::{TestService, eventually, redis::Publisher};
 
-use crate::world::{Client, World};
+use crate::world::{Client, World, refused};
 
 #[tokio::test]
 async fn s3_20_to_s3_24_a_room_is_told_who_joins_and_leaves() {
@@ -225,4 +225,33 @@ async fn d10_spellings_of_a_model_are_one_discussion() {
         (&said["data"]["user_id"], &said["data"]["username"]),
         (&json!(7), &json!("ada"))
     );
+}
+
+#[tokio::test]
+async fn a_model_whose_name_has_no_place_in_a_path_has_a_discussion_too() {
+    let world = World::start();
+    let live = world.live(&[]).await;
+    let token = live.token(7, "ada");
+    for (model, written) in [
+        ("peugeot 208/2008", "Peugeot%20208%2F2008"),
+        ("a\\b", "A%5CB"),
+        (".", "."),
+        ("..", ".."),
+        ("50%", "50%25"),
+    ] {
+        let path = format!("/ws/topics?car_model={written}");
+        let mut fan = Client::open(&live, &path, None).await;
+        let mut writer = Client::open(&live, &path, Some(&token)).await;
+        writer.comment("Anybody here?").await;
+        let said = fan.heard().await;
+        assert_eq!(said["data"]["car_model"], model);
+        let room = format!("/ws/presence?room=topics:{written}");
+        let present = live.get(&room).await;
+        assert_eq!(present.expect(200)["room"], format!("topics:{model}"));
+        assert_eq!(present.json["more"], false);
+    }
+    for (path, status) in [("/ws/topics", 400), ("/ws/topics?car_model=%07", 404)] {
+        assert_eq!(refused(Client::try_open(&live, path, None).await), status);
+    }
+    live.get("/ws/presence").await.problem(400);
 }

@@ -48,7 +48,7 @@ async fn s2_33_s2_34_d19_one_vote_a_user() {
     again.problem(409);
     let none = json!({"choice_index": 3});
     let refused = mesh.call(Method::POST, &vote, &ada.token, &none).await;
-    refused.problem(422);
+    refused.problem(400);
     let results = mesh.get(&format!("/polls/{poll}/results")).await;
     assert_eq!(results.expect(200), &voted.json["poll"]);
 }

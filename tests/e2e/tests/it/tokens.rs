@@ -171,3 +171,22 @@ async fn d3_a_logged_out_token_is_refused_everywhere_within_a_second() {
     let again = mesh.log_in(&person.username).await;
     is_good(&again).await;
 }
+
+#[tokio::test]
+async fn a_bad_token_is_refused_by_every_read_of_every_service() {
+    let mesh = Mesh::current();
+    let socket = |path: &str| path.starts_with("/socket.io") || path.starts_with("/ws/");
+    let mut reads = 0;
+    for service in mesh.services.keys() {
+        let open = operations(service).into_iter().filter(|operation| {
+            operation.method == Method::GET && !operation.secured && !socket(&operation.template)
+        });
+        for operation in open {
+            let request = mesh.request(Method::GET, &operation.path());
+            let reply = send(request.bearer_auth("a.b.c")).await;
+            assert_eq!(reply.status, 401, "{operation:?}: {}", reply.text);
+            reads += 1;
+        }
+    }
+    assert!(reads > 20, "{reads}");
+}
