@@ -32,7 +32,8 @@ pub fn is_mailable(address: &str) -> bool {
 /// `ada@bücher.example` and `ada@xn--bcher-kva.example` are one.
 pub fn address_key(address: &str) -> String {
     let address = text::composed(address.trim());
-    let Some((person, domain)) = address.rsplit_once('@') else {
+    let parts = address.rsplit_once('@');
+    let Some((person, domain)) = parts.filter(|(_, domain)| domain.len() <= LONGEST) else {
         return address.to_lowercase();
     };
     let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_lowercase());

@@ -1,5 +1,7 @@
 //! Fields that may come in different ways: as JSON, as a form, in the query.
 
+use std::collections::HashSet;
+
 use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
 
@@ -52,8 +54,9 @@ impl Fields {
 
     /// These, and those of the others that are not among them.
     pub(crate) fn or(mut self, others: Self) -> Self {
+        let known: HashSet<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
         let mut more = others.0;
-        more.retain(|(name, _)| self.0.iter().all(|(known, _)| known != name));
+        more.retain(|(name, _)| !known.contains(name.as_str()));
         self.0.append(&mut more);
         self
     }

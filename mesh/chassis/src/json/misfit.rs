@@ -139,7 +139,7 @@ impl Misfit {
         for step in self.steps.iter().rev() {
             match step {
                 Step::Member(name) => pointer.extend(["/", name]),
-                Step::Item(number) => pointer.push_str(&format!("/{number}")),
+                Step::Item(number) => pointer.extend(["/", &number.to_string()]),
                 Step::SomeMember => return pointer,
             }
         }

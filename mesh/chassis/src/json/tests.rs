@@ -246,10 +246,10 @@ fn null_is_absence_wherever_something_may_be_absent() {
         count: u8,
         name: String,
     }
-    fn present<'de, D: serde::Deserializer<'de>>(
+    fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Option<Option<u8>>, D::Error> {
-        Option::deserialize(deserializer).map(Some)
+    ) -> Result<Option<T>, D::Error> {
+        T::deserialize(deserializer).map(Some)
     }
     let body =
         json!({"quantity": null, "price": null, "note": null, "parts": null, "rating": null});
