@@ -72,17 +72,21 @@ impl<T: FromStr<Err: fmt::Display> + ToSchema> Parameter<T> {
         if let (Some((least, most)), Some(number)) = (self.range, number)
             && !(f64::from(least)..=f64::from(most)).contains(&number)
         {
-            return Err(Error::unacceptable(self.wanted()));
+            return Err(self.refuse(Code::Unacceptable, &self.wanted()));
         }
-        let refused = |reason: String| Error::new(self.refusal, reason);
         // `2.0` is the number 2, as in a body.
         let whole = reading::whole(text).filter(|_| self.is_number());
         let text = whole.map_or(text.to_owned(), |whole| whole.to_string());
         match text.parse() {
             Ok(value) if !self.is_number() || number.is_some() => Ok(Some(value)),
-            Err(reason) if !self.is_number() => Err(refused(self.named(&reason.to_string()))),
-            _ => Err(refused(self.wanted())),
+            Err(reason) if !self.is_number() => Err(self.refuse(self.refusal, &reason.to_string())),
+            _ => Err(self.refuse(self.refusal, &self.wanted())),
         }
+    }
+
+    /// The failure that its value is, for this reason.
+    pub fn refuse(&self, code: Code, reason: &str) -> Error {
+        Error::new(code, self.named(reason)).at(format!("/{}", self.name))
     }
 
     fn is_number(&self) -> bool {

@@ -129,7 +129,8 @@ fn parse(request: &Request) -> Result<Search, Error> {
     let text = |parameter: &Parameter<Text<0, 200>>| {
         let text = parameter.of(request)?;
         let folded = text.map(|text| Folded::asked(text.as_str())).transpose();
-        folded.map(Option::flatten).map_err(Error::unacceptable)
+        let folded = folded.map(Option::flatten);
+        folded.map_err(|reason| parameter.refuse(Code::Unacceptable, &reason))
     };
     let search = Search {
         title: text(&TITLE)?,
@@ -141,7 +142,8 @@ fn parse(request: &Request) -> Result<Search, Error> {
     if search.min_rating > search.max_rating {
         return Err(Error::unacceptable(
             "min_rating is greater than max_rating: nothing can be between",
-        ));
+        )
+        .at("/min_rating"));
     }
     Ok(search)
 }
@@ -152,5 +154,6 @@ fn bound(
     parse: fn(f64) -> Result<Rating, String>,
 ) -> Result<Option<Rating>, Error> {
     let bound = parameter.of(request)?.map(parse);
-    bound.transpose().map_err(Error::unacceptable)
+    let bound = bound.transpose();
+    bound.map_err(|reason| parameter.refuse(Code::Unacceptable, &reason))
 }

@@ -1,5 +1,6 @@
 //! What is searched for, in its normal form.
 
+use chassis::text;
 use serde::Serialize;
 
 use super::{Kind, Rating};
@@ -7,19 +8,15 @@ use super::{Kind, Rating};
 /// Longest text that is searched for, in characters: no title is longer.
 const LONGEST: usize = 200;
 
-/// Text as it is compared: without case, whatever the alphabet.
-///
-/// The stores' own `LOWER` differ: that of SQLite knows ASCII only, that of Postgres what its
-/// locale says. So what is compared is folded here and kept beside what is shown.
+/// Text as it is looked for ([`text::folded`]).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Folded(String);
 
 impl Folded {
-    /// Folds letter by letter, by way of the capital: `ß` is `ss`, and all three sigmas are one.
+    /// Folds what somebody wrote.
     pub fn new(text: &str) -> Self {
-        let capitals = text.trim().chars().flat_map(char::to_uppercase);
-        Self(capitals.flat_map(char::to_lowercase).collect())
+        Self(text::folded(text).trim().to_owned())
     }
 
     /// What a list is filtered by; `None` where nothing is asked.
@@ -83,6 +80,8 @@ mod tests {
             ("Amélie", "AMÉLIE"),
             ("ОСТРОВ", "остров"),
             ("Straße", "STRASSE"),
+            ("Straße", "STRA\u{1e9e}E"),
+            ("Café", "CAFE\u{301}"),
             ("ΟΔΟΣ", "οδος"),
             ("ΟΔΟΣ", "οδοσ"),
             ("  padded ", "PADDED"),

@@ -1,5 +1,7 @@
 //! The schema, step by step; a step that has shipped is never changed.
 
+mod folded_keys;
+
 use chassis::clock;
 use sea_orm_migration::{
     prelude::*,
@@ -23,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(chassis::operation::Migration),
             Box::new(chassis::operation::LocationMigration),
             Box::new(chassis::operation::NumberMigration),
+            Box::new(folded_keys::FoldedKeys),
         ]
     }
 }
