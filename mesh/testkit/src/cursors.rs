@@ -56,7 +56,7 @@ pub async fn are_pages_or_refused<S: Service>(service: &TestService<S>, path: &s
         }
     }
     let long = encoded(&json!("x".repeat(3_000)));
-    for broken in ["", "%00", "x", "bnVsbA", &long] {
+    for broken in ["%00", "x", "bnVsbA", &long] {
         get(&format!("cursor={broken}")).await.problem(400);
     }
 }

@@ -2,13 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
+use chassis::text;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// Longest name of a car, in characters.
 const MAX_MODEL: usize = 100;
 
-/// The name of a car as somebody wrote it, with single blanks.
+/// The name of a car as somebody wrote it, composed and with single blanks.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 100, pattern = r"^[^\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]*$", examples("Zoe"))]
@@ -17,7 +18,7 @@ pub struct CarModel(String);
 impl CarModel {
     /// What the name is compared by: everybody who writes of a `Golf GTI` or a `golf gti` meets.
     pub fn topic(&self) -> Topic {
-        Topic(self.0.to_lowercase())
+        Topic::of(&self.0)
     }
 
     /// The name.
@@ -36,6 +37,10 @@ impl FromStr for CarModel {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let name = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let name = text::composed(&name);
+        if text::is_blank(&name) {
+            return Err("car_model must have characters that can be seen".into());
+        }
         let length = name.chars().count();
         if !(1..=MAX_MODEL).contains(&length) {
             return Err(format!(
@@ -63,6 +68,11 @@ impl TryFrom<String> for CarModel {
 pub struct Topic(String);
 
 impl Topic {
+    /// The topic of a car's name, as a post keeps it.
+    pub fn of(car_model: &str) -> Self {
+        Self(text::folded(car_model))
+    }
+
     /// The topic as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -150,7 +160,19 @@ mod tests {
             model.topic(),
             "GOLF gti".parse::<CarModel>().unwrap().topic()
         );
-        for bad in ["", "  ", "a\0b", "a\u{7}b", &"x".repeat(101)] {
+        let composed: CarModel = "Citro\u{eb}n STRA\u{1e9e}E".parse().unwrap();
+        let apart: CarModel = "citroe\u{308}n strasse".parse().unwrap();
+        assert_eq!(composed.topic(), apart.topic());
+        assert_eq!(apart.as_str(), "citro\u{eb}n strasse");
+        for bad in [
+            "",
+            "  ",
+            "\u{200b}",
+            "\u{3164} \u{2800}",
+            "a\0b",
+            "a\u{7}b",
+            &"x".repeat(101),
+        ] {
             assert!(bad.parse::<CarModel>().is_err(), "{bad}");
         }
     }

@@ -8,6 +8,7 @@ mod comments;
 mod journal;
 mod posts;
 mod subscriptions;
+mod topics;
 
 use chassis::{
     Context, Error,
@@ -49,6 +50,11 @@ impl Store {
         store.posts.create_indexes().await?;
         store.comments.create_indexes().await?;
         store.subscriptions.create_indexes().await?;
+        if let Err(error) = topics::fold(&store.database).await {
+            // What was written since is found all the same; the next start goes on.
+            let cause = chassis::cause(&error.into());
+            tracing::warn!(cause, "topics of before are not all folded");
+        }
         Ok(store)
     }
 

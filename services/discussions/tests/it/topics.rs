@@ -1,3 +1,4 @@
+use mongodb::bson::doc;
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,6 +12,8 @@ on_each_store!(
     d10_subscriptions_are_ones_own,
     d10_names_that_are_none_are_refused,
     what_a_post_can_be_about_can_be_subscribed_to,
+    a_car_is_found_in_any_case_and_composition,
+    topics_of_yesterday_are_found_today,
     d7_subscriptions_come_in_pages_newest_first,
 );
 
@@ -18,6 +21,68 @@ const MINE: &str = "/api/users/me/subscriptions";
 
 async fn mine(plaza: &Plaza, user_id: i64) -> Vec<String> {
     members(plaza.get_as(user_id, MINE).await.expect(200), "car_model")
+}
+
+async fn a_car_is_found_in_any_case_and_composition(backend: Backend) {
+    let plaza = Plaza::start(backend).await;
+    let body = json!({"title": "t", "content": "c", "car_model": "Citroe\u{308}n Stra\u{df}e"});
+    plaza.written(ANNA, &body).await;
+    for spelling in ["CITRO%C3%8BN%20STRASSE", "citroe%CC%88n%20stra%E1%BA%9Ee"] {
+        let path = format!("/api/posts?car_model={spelling}&kind=&user_id=&limit=");
+        let found = plaza.listed(&path, "car_model").await;
+        assert_eq!(found, ["Citro\u{eb}n Stra\u{df}e"], "it is kept composed");
+        let path = format!("/api/topics/{spelling}/subscription");
+        plaza.put_as(ANNA, &path, &Value::Null).await.expect(200);
+    }
+    assert_eq!(mine(&plaza, ANNA).await.len(), 1);
+    let own = plaza
+        .listed(&format!("/api/posts?user_id={ANNA}.0"), "title")
+        .await;
+    assert_eq!(own, ["t"]);
+}
+
+async fn topics_of_yesterday_are_found_today(backend: Backend) {
+    let plaza = Plaza::start(backend).await;
+    let (apart, path) = ("citroe\u{308}n", "/api/topics/CITRO%C3%8BN/subscription");
+    let body = json!({"title": "t", "content": "c", "car_model": "Citro\u{eb}n"});
+    plaza.written(ANNA, &body).await;
+    plaza.put_as(ANNA, path, &Value::Null).await.expect(200);
+    plaza.put_as(BEN, path, &Value::Null).await.expect(200);
+    // As the release before kept them: letters as they came, and no note that they were folded.
+    let (url, name) = plaza.database();
+    let client = mongodb::Client::with_uri_str(url).await.unwrap();
+    let database = client.database(name);
+    let posts = database.collection::<mongodb::bson::Document>("posts");
+    let before = doc! { "$set": { "car_model": apart, "topic": apart } };
+    posts.update_one(doc! {}, before).await.unwrap();
+    let subscriptions = database.collection::<mongodb::bson::Document>("subscriptions");
+    let bens = doc! { "user_id": BEN };
+    let mut kept = subscriptions.find_one(bens.clone()).await.unwrap().unwrap();
+    subscriptions.delete_one(bens).await.unwrap();
+    kept.insert("_id", format!("{BEN}/{apart}"));
+    kept.insert("topic", apart);
+    kept.insert("car_model", apart);
+    subscriptions.insert_one(kept).await.unwrap();
+    let steps = database.collection::<mongodb::bson::Document>("steps");
+    steps.delete_many(doc! {}).await.unwrap();
+    let today = plaza.another().await;
+    let found = today
+        .listed("/api/posts?car_model=Citro%C3%8BN", "title")
+        .await;
+    assert_eq!(found, ["t"]);
+    assert_eq!(mine(&today, BEN).await, [apart]);
+    let ended = today.delete_as(BEN, path).await;
+    assert!(
+        ended.expect(200)["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("Unsubscribed")
+    );
+    assert_eq!(
+        mine(&today, ANNA).await,
+        ["CITRO\u{cb}N"],
+        "this one is as it was"
+    );
 }
 
 async fn d10_subscribing_and_ending_it(backend: Backend) {
