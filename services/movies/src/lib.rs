@@ -11,7 +11,7 @@ pub mod model;
 mod store;
 
 use chassis::{Context, Error, Operations, Repeatable, Route, Service, redis, redis::Redis};
-use messaging::Broker;
+use messaging::{Broker, Subscription, farewell};
 
 use crate::{cache::Cache, store::Store};
 
@@ -24,7 +24,7 @@ pub struct Settings {
     /// Where lists are cached.
     #[command(flatten)]
     pub redis: redis::Settings,
-    /// Where events go.
+    /// Where events go and come from.
     #[command(flatten)]
     pub messaging: messaging::Settings,
 }
@@ -59,11 +59,25 @@ impl Service for Movies {
         http::routes()
     }
 
+    fn subscriptions() -> Vec<Subscription> {
+        vec![farewell::DELETED]
+    }
+
+    async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
+        messaging::declare(&broker, &Self::subscriptions()).await
+    }
+
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {
         let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
         let store = Store::open(context, settings.movies_database_url.as_deref(), &broker).await?;
         let redis = Redis::connect(&settings.redis, context).await;
         let cache = Cache::new(redis, store.id());
+        let own = store.clone();
+        farewell::listen(&broker, context, move |gone| {
+            let store = own.clone();
+            async move { store.forget_reviews_of(gone.user_id).await }
+        });
         Ok(Self {
             operations: store.operations(context),
             store,

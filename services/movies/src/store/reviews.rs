@@ -134,6 +134,15 @@ impl Store {
         Ok(true)
     }
 
+    /// Removes all reviews of somebody whose account is deleted. The movies that they entered stay: those are about movies.
+    pub(crate) async fn forget_reviews_of(&self, user_id: i64) -> Result<(), Error> {
+        let theirs = review::Entity::find().filter(review::Column::UserId.eq(user_id));
+        for row in theirs.all(&self.connection).await? {
+            self.remove_review(&Review::from(row)).await?;
+        }
+        Ok(())
+    }
+
     /// A review of a movie.
     pub(crate) async fn find_review(
         &self,

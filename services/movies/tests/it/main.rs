@@ -6,6 +6,7 @@ mod bad_input;
 mod cache;
 mod cursors;
 mod events;
+mod farewell;
 mod figures;
 mod helpers;
 mod kept;
