@@ -20,7 +20,7 @@ mod store;
 use std::{sync::Arc, time::Duration};
 
 use chassis::{Call, Context, Error, Operations, Repeatable, Route, Service};
-use messaging::{Broker, Subscription};
+use messaging::{Broker, Subscription, farewell};
 
 pub use sender::{BEFORE_CLAIM, BEFORE_SEND, BEFORE_SENT};
 pub use smtp::Encryption;
@@ -88,7 +88,12 @@ impl Service for Notifications {
     }
 
     fn subscriptions() -> Vec<Subscription> {
-        vec![sender::MAILS, events::CONCERNED, events::SUBSCRIBED]
+        vec![
+            sender::MAILS,
+            events::CONCERNED,
+            events::SUBSCRIBED,
+            farewell::DELETED,
+        ]
     }
 
     async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
@@ -112,6 +117,11 @@ impl Service for Notifications {
         if context.works("events") {
             Teller::start(store.clone(), Arc::clone(&letters), &broker, context).await?;
         }
+        let own = store.clone();
+        farewell::listen(&broker, context, move |gone| {
+            let store = own.clone();
+            async move { store.forget(gone.user_id).await }
+        });
         Ok(Self { store, letters })
     }
 

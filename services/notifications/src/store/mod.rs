@@ -154,6 +154,19 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
+    /// Removes all that somebody asked for or was told whose account is deleted, also what waits to be sent.
+    pub(crate) async fn forget(&self, user_id: i64) -> Result<(), Error> {
+        let transaction = self.connection.begin().await?;
+        notification::Entity::delete_many()
+            .filter(notification::Column::UserId.eq(user_id))
+            .exec(&transaction)
+            .await?;
+        sender::Entity::delete_by_id(user_id)
+            .exec(&transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// Forgets what came to its end long ago. Endless.
     pub(crate) async fn prune(self, days: u16) {
         loop {

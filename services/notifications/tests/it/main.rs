@@ -7,6 +7,7 @@ mod crashes;
 mod cursors;
 mod delivery;
 mod events;
+mod farewell;
 mod helpers;
 mod kept;
 mod people;
