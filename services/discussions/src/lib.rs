@@ -8,6 +8,7 @@ mod directory;
 mod grpc;
 mod herald;
 mod http;
+mod leaver;
 pub mod model;
 mod recent;
 mod store;
@@ -17,13 +18,14 @@ use std::sync::Arc;
 use chassis::{
     Call, Context, Error, Operations, Repeatable, Route, Service, clock, documents::Database, redis,
 };
-use messaging::Broker;
+use messaging::{Broker, Subscription, farewell};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     clients::Authors,
     directory::Directory,
     herald::Herald,
+    leaver::Leaver,
     model::{Comment, NewComment, PostId},
     store::Store,
 };
@@ -42,7 +44,7 @@ pub struct Settings {
     /// Name of the database in the document store
     #[arg(long, env = "DISCUSSIONS_DATABASE", default_value = "discussions")]
     pub documents_db: String,
-    /// Where events go.
+    /// Where events go and come from.
     #[command(flatten)]
     pub messaging: messaging::Settings,
     /// Where new comments are told, for those who listen.
@@ -59,7 +61,7 @@ pub struct Discussions {
     store: Store,
     directory: Arc<Directory>,
     authors: Authors,
-    herald: Herald,
+    herald: Arc<Herald>,
     operations: Operations,
 }
 
@@ -99,6 +101,15 @@ impl Service for Discussions {
         Authors::CALLS.to_vec()
     }
 
+    fn subscriptions() -> Vec<Subscription> {
+        vec![farewell::DELETED]
+    }
+
+    async fn declare(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let broker = Broker::new(Self::NAME, &settings.messaging, context)?;
+        messaging::declare(&broker, &Self::subscriptions()).await
+    }
+
     async fn build(settings: Settings, context: &Context) -> anyhow::Result<Self> {
         let authors = Authors::connect(context)?;
         let url = settings.documents_url.expose_secret();
@@ -108,9 +119,15 @@ impl Service for Discussions {
             Directory::open(store.clone(), settings.recent_posts, context.tasks.clone());
         let directory = Arc::new(directory.await?);
         context.spawn(Arc::clone(&directory).keep_current());
+        let herald = Arc::new(Herald::connect(&settings.redis, context).await);
+        let leaver = Leaver::new(&store, &directory, &herald);
+        farewell::listen(&broker, context, move |gone| {
+            let leaver = leaver.clone();
+            async move { leaver.forget(gone.user_id).await }
+        });
         Ok(Self {
             operations: Operations::in_documents(store.database(), context),
-            herald: Herald::connect(&settings.redis, context).await,
+            herald,
             store,
             directory,
             authors,

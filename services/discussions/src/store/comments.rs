@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::create_indexes;
+use super::{SCAN_DEADLINE, create_indexes};
 use crate::model::{Comment, CommentId, CommentText, NewComment, PostId};
 
 /// Discussions whose last number is remembered.
@@ -72,7 +72,8 @@ impl Comments {
     }
 
     pub(super) async fn create_indexes(&self) -> Result<(), Error> {
-        create_indexes(&self.collection, &[doc! { "post_id": 1 }]).await?;
+        let by = [doc! { "post_id": 1 }, doc! { "user_id": 1 }];
+        create_indexes(&self.collection, &by).await?;
         create_indexes(&self.removals, &[doc! { "post_id": 1 }]).await
     }
 
@@ -216,6 +217,18 @@ impl Comments {
             Place::Gone | Place::Empty => None,
         });
         Ok((comments.collect(), until, last))
+    }
+
+    /// Comments of a person that are not removed, some of them. A walk over all comments where there is no index.
+    pub(crate) async fn list_of(&self, user_id: i64, limit: u64) -> Result<Vec<Comment>, Error> {
+        let theirs = doc! { "user_id": user_id, "removed": { "$ne": true } };
+        let list = |comments: mongodb::Collection<Comment>| async move {
+            let found = comments.find(theirs).limit(limit.cast_signed()).await?;
+            found.try_collect().await
+        };
+        self.collection
+            .run_within(SCAN_DEADLINE, "comments.list_of", list)
+            .await
     }
 
     /// Removes the whole discussion. A walk over all comments where there is no index.

@@ -10,6 +10,8 @@ mod posts;
 mod subscriptions;
 mod topics;
 
+use std::time::Duration;
+
 use chassis::{
     Context, Error,
     documents::{self, Collection, Database},
@@ -21,6 +23,9 @@ pub(crate) use comments::Comments;
 pub(crate) use journal::Journal;
 pub(crate) use posts::{Filter, Head, Posts};
 pub(crate) use subscriptions::{SubscriptionKey, Subscriptions};
+
+/// What reading many documents at once may take; the embedded store needs 40 µs for each.
+const SCAN_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The collections.
 #[derive(Debug, Clone)]

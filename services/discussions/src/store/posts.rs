@@ -6,8 +6,6 @@
 //! overwrite a later one, on a store whose updates are not atomic; so whoever reads a post that was
 //! changed looks for the claim that follows it, and puts things right. See `docs/adr/0034`.
 
-use std::time::Duration;
-
 use chassis::{
     Error,
     documents::{Claims, Collection, Database},
@@ -18,11 +16,8 @@ use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::create_indexes;
+use super::{SCAN_DEADLINE, create_indexes};
 use crate::model::{Kind, Post, PostId, Revision, Topic};
-
-/// What reading many documents at once may take; the embedded store needs 40 µs for each.
-const SCAN_DEADLINE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Posts {

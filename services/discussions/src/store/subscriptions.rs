@@ -36,6 +36,16 @@ impl Subscriptions {
         self.0.remove("subscriptions.remove", &key).await
     }
 
+    /// Ends all that somebody subscribed to.
+    pub(crate) async fn remove_of(&self, user_id: i64) -> Result<(), Error> {
+        let theirs = doc! { "user_id": user_id };
+        let remove = |subscriptions: mongodb::Collection<Subscription>| async move {
+            subscriptions.delete_many(theirs).await
+        };
+        self.0.run("subscriptions.remove_of", remove).await?;
+        Ok(())
+    }
+
     /// A page of somebody's subscriptions, newest first. One person has few: they are sorted here.
     pub(crate) async fn list(
         &self,

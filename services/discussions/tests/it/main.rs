@@ -7,6 +7,7 @@ mod bad_input;
 mod comments;
 mod cursors;
 mod events;
+mod farewell;
 mod figures;
 mod grpc;
 mod helpers;
