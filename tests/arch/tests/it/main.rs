@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod contracts;
+mod coverage;
 mod document;
 mod promises;
 mod release;
