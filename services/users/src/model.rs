@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use chassis::{Text, USERNAME_LENGTH, is_mailable, is_username, is_web_reference};
+use chassis::{
+    Text, USERNAME_LENGTH, address_key, is_mailable, is_username, is_web_reference, text,
+};
 use chrono::{DateTime, Utc};
 use rand::RngExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -133,11 +135,11 @@ impl Email {
     /// # Errors
     /// A sentence that says so.
     pub fn new(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        if !is_mailable(text) {
+        let text = text::composed(text.trim());
+        if !is_mailable(&text) {
             return Err("email must be an e-mail address that mail can go to".into());
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text))
     }
 
     /// As the person wrote it.
@@ -147,11 +149,16 @@ impl Email {
 
     /// As it is compared.
     pub fn key(&self) -> String {
+        address_key(&self.0)
+    }
+
+    /// As it was compared before domains had one form: accounts that another one is in the way of still have this key.
+    pub fn former_key(&self) -> String {
         self.0.to_lowercase()
     }
 }
 
-/// A password of somebody who registers; 8 to 1024 characters, never printed.
+/// A password of somebody who registers, in the form in which it is compared; 8 to 1024 characters, never printed.
 #[derive(Debug, Clone)]
 pub struct NewPassword(SecretString);
 
@@ -160,12 +167,16 @@ impl NewPassword {
     ///
     /// # Errors
     /// A sentence that says what is allowed.
-    pub fn new(text: String) -> Result<Self, String> {
-        if PASSWORD_LENGTH.contains(&text.chars().count()) {
-            Ok(Self(text.into()))
-        } else {
-            Err("password must have 8 to 1024 characters".into())
+    pub fn new(text: &str) -> Result<Self, String> {
+        let text = text::opaque(text);
+        if !PASSWORD_LENGTH.contains(&text.chars().count()) {
+            return Err("password must have 8 to 1024 characters".into());
         }
+        // They are on no keyboard, and not all stores and programs keep them (RFC 8264, 4.3.3).
+        if text.contains(char::is_control) {
+            return Err("password must have no control characters".into());
+        }
+        Ok(Self(text.into()))
     }
 
     /// The text, for hashing.
@@ -173,9 +184,9 @@ impl NewPassword {
         &self.0
     }
 
-    /// Whether both are the same text.
+    /// Whether both are the same, as passwords are compared.
     pub fn is(&self, other: &str) -> bool {
-        self.0.expose_secret() == other
+        self.0.expose_secret() == text::opaque(other)
     }
 }
 
@@ -244,7 +255,7 @@ fn custom(format: &str) -> SchemaFormat {
 parsed_string! {
     Username: |text| Username::new(&text), *USERNAME_LENGTH.start(), *USERNAME_LENGTH.end(), custom("username"), Some("^[A-Za-z0-9_.-]*$"), "ada";
     Email: |text| Email::new(&text), 3, 254, known(KnownFormat::Email), None::<&str>, "ada@example.com";
-    NewPassword: NewPassword::new, 8, 1024, known(KnownFormat::Password), Some(r"^[^\x00-\x1f\x7f-\x9f]*$"), "correct horse";
+    NewPassword: |text| NewPassword::new(&text), 8, 1024, known(KnownFormat::Password), Some(r"^[^\x00-\x1f\x7f-\x9f]*$"), "correct horse";
     AvatarUrl: |text| AvatarUrl::new(&text), 0, 2048, custom("uri-reference"), None::<&str>, "https://example.com/ada.png";
 }
 
@@ -329,11 +340,16 @@ mod tests {
 
     #[test]
     fn a_password_is_bounded_and_never_printed() {
-        assert!(NewPassword::new("x".repeat(7)).is_err());
-        assert!(NewPassword::new("x".repeat(1025)).is_err());
-        assert!(
-            !format!("{:?}", NewPassword::new("canary-canary".into()).unwrap()).contains("canary")
-        );
+        for bad in [
+            "x".repeat(7),
+            "x".repeat(1025),
+            "e\u{301}".repeat(7),
+            "x".repeat(8) + "\0",
+        ] {
+            assert!(NewPassword::new(&bad).is_err());
+        }
+        assert!(NewPassword::new(&"\u{1f600}".repeat(1024)).is_ok());
+        assert!(!format!("{:?}", NewPassword::new("canary-canary").unwrap()).contains("canary"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use argon2::{
         phc::{Output, ParamsString, Salt},
     },
 };
-use chassis::Error;
+use chassis::{Error, text};
 
 /// What is checked when there is no such account: it takes as long as any other, and is never right.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$\
@@ -33,13 +33,27 @@ pub(crate) enum Verdict {
 pub(crate) struct Memory(Vec<Block>);
 
 impl Memory {
-    /// A new hash, in PHC format.
+    /// A new hash, in PHC format, of the form in which passwords are compared.
     pub(crate) fn hash(&mut self, password: &str) -> Result<String, Error> {
-        self.try_hash(password).map_err(Error::internal)
+        self.try_hash(&text::opaque(password))
+            .map_err(Error::internal)
     }
 
     /// Compares; `None` stands for an account that does not exist and is always wrong.
+    ///
+    /// Hashes from before passwords had a common form are of what was typed then, which mostly is what is typed now.
     pub(crate) fn verify(&mut self, password: &str, hash: Option<&str>) -> Verdict {
+        let opaque = text::opaque(password);
+        match self.verify_literally(&opaque, hash) {
+            Verdict::Wrong if opaque != password => match self.verify_literally(password, hash) {
+                Verdict::Wrong => Verdict::Wrong,
+                Verdict::Right | Verdict::Outdated => Verdict::Outdated,
+            },
+            verdict => verdict,
+        }
+    }
+
+    fn verify_literally(&mut self, password: &str, hash: Option<&str>) -> Verdict {
         let verdict = match hash.unwrap_or(DECOY) {
             bcrypt if bcrypt.starts_with("$2") => match bcrypt::verify(password, bcrypt) {
                 Ok(true) => Verdict::Outdated,
@@ -186,6 +200,20 @@ mod tests {
             assert_eq!(memory.verify("wrong horse", Some(&hash)), Verdict::Wrong);
         }
         assert!(memory.0.len() <= Memory::blocks(), "it kept what was more");
+    }
+
+    #[test]
+    fn a_password_is_right_however_it_is_composed_and_so_is_one_from_before() {
+        let mut memory = Memory::default();
+        let (composed, apart) = ("M\u{fc}ller caf\u{e9}", "Mu\u{308}ller\u{a0}cafe\u{301}");
+        let hash = memory.hash(apart).unwrap();
+        for typed in [composed, apart] {
+            assert_eq!(memory.verify(typed, Some(&hash)), Verdict::Right);
+        }
+        let before = memory.try_hash(apart).unwrap();
+        assert_eq!(memory.verify(apart, Some(&before)), Verdict::Outdated);
+        assert_eq!(memory.verify("Muller cafe", Some(&before)), Verdict::Wrong);
+        assert_eq!(memory.verify(apart, None), Verdict::Wrong);
     }
 
     #[test]

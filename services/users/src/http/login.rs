@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chassis::{Answer, Error, Identity, Request};
+use chassis::{Answer, Error, Identity, Request, address_key, text};
 use http::{HeaderValue, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -48,11 +48,20 @@ impl LoginRequest {
         }
     }
 
-    /// The account that is meant, as it is compared.
+    /// The account that is meant: a username as it is compared, or an address.
     fn account(&self) -> Result<String, Error> {
-        let given = self.email.as_ref().or(self.username.as_ref());
-        let given = given.ok_or_else(|| Error::unacceptable("email or username is missing"))?;
-        Ok(given.trim().to_lowercase())
+        let given = [&self.email, &self.username].into_iter().flatten();
+        let given: Vec<&String> = given.collect();
+        // Forms send both, one of them empty.
+        let named = given.iter().find(|name| !name.is_empty());
+        let given = named
+            .or(given.first())
+            .ok_or_else(|| Error::unacceptable("email or username is missing").at("/username"))?;
+        Ok(if given.contains('@') {
+            given.trim().to_owned()
+        } else {
+            text::composed(given.trim()).to_lowercase()
+        })
     }
 }
 
@@ -237,9 +246,10 @@ impl Users {
         } else {
             self.store.find_by_login(&name).await?
         };
-        let subject = user
-            .as_ref()
-            .map_or_else(|| Subject::nobody(&name), |user| Subject::Account(user.id));
+        let subject = user.as_ref().map_or_else(
+            || Subject::nobody(&address_key(&name)),
+            |user| Subject::Account(user.id),
+        );
         let attempt = self.throttle.attempt(&subject, network).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
         let verdict = if impossible(&body.password) {

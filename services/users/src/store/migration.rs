@@ -1,5 +1,6 @@
 //! The schema, step by step; a step that has shipped is never changed.
 
+mod address_keys;
 mod deletions;
 mod follow_versions;
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(follow_versions::FollowVersions),
             Box::new(Attempts),
             Box::new(deletions::Deletions),
+            Box::new(address_keys::AddressKeys),
         ]
     }
 }

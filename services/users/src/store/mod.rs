@@ -8,7 +8,7 @@ mod migration;
 mod migration_attempts;
 mod tokens;
 
-use chassis::{Context, Error, clock, sql};
+use chassis::{Context, Error, address_key, clock, sql};
 use messaging::{Broker, Outbox, events::UserRegistered};
 use sea_orm::{
     ActiveModelTrait as _,
@@ -112,13 +112,17 @@ impl Store {
 
     /// Whose e-mail address or username this is, compared without case.
     pub(crate) async fn find_by_login(&self, login: &str) -> Result<Option<User>, Error> {
+        let former = login.trim().to_lowercase();
         // No username has an `@`, and every address has one.
-        let column = if login.contains('@') {
-            user::Column::EmailKey
-        } else {
-            user::Column::UsernameKey
-        };
-        self.find(column.eq(login.trim().to_lowercase())).await
+        if !login.contains('@') {
+            return self.find(user::Column::UsernameKey.eq(former)).await;
+        }
+        let key = address_key(login);
+        let found = self.find(user::Column::EmailKey.eq(key.as_str())).await?;
+        if found.is_some() || key == former {
+            return Ok(found);
+        }
+        self.find(user::Column::EmailKey.eq(former)).await
     }
 
     /// Whose username this is, compared without case.
@@ -134,10 +138,9 @@ impl Store {
 
     /// Whether an address has an account already.
     pub(crate) async fn has_email(&self, email: &Email) -> Result<bool, Error> {
-        Ok(self
-            .find(user::Column::EmailKey.eq(email.key()))
-            .await?
-            .is_some())
+        let keys = [email.key(), email.former_key()];
+        let found = self.find(user::Column::EmailKey.is_in(keys)).await?;
+        Ok(found.is_some())
     }
 
     /// Whether a username has an account already, or had one that is not forgotten everywhere.

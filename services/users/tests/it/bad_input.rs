@@ -63,7 +63,7 @@ async fn d4_bodies_that_are_none_are_told_apart(backend: Backend) {
     )
     .await
     .problem(415);
-    let too_large = format!("{{\"username\":\"{}\"}}", "x".repeat(65 * 1024));
+    let too_large = format!("{{\"username\":\"{}\"}}", "x".repeat(512 * 1024));
     raw(&users, json_type, too_large.into_bytes())
         .await
         .problem(413);

@@ -18,4 +18,5 @@ mod kept;
 mod login;
 mod market;
 mod profiles;
+mod texts;
 mod tokens;
