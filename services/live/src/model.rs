@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use chassis::{Text, socket::Frame};
+use chassis::{
+    Text, json as read,
+    socket::{Frame, MAX_MESSAGE},
+    text,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -13,6 +17,9 @@ const MAX_NAME: usize = 100;
 pub type Words = Text<1, 2_000>;
 /// The title of a review.
 pub type Title = Text<1, 200>;
+
+/// The longest that anybody says has room in a message however it is escaped, with its envelope and the names of rooms.
+const _: () = assert!(Words::WIDEST + 3 * MAX_NAME * text::WIDEST < MAX_MESSAGE);
 
 /// The name of a room: what it is about, and which one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,10 +32,10 @@ impl RoomName {
         Self::named("posts", post_id)
     }
 
-    /// The discussion of a car model, in whatever spelling: blanks and case do not count.
+    /// The discussion of a car model, in whatever spelling: blanks and case do not count, nor how letters are composed.
     pub fn of_topic(car_model: &str) -> Option<Self> {
         let words: Vec<&str> = car_model.split_whitespace().collect();
-        Self::named("topics", &words.join(" ").to_lowercase())
+        Self::named("topics", &text::folded(&words.join(" ")))
     }
 
     /// The room of a movie, or of whatever its members call so.
@@ -38,7 +45,9 @@ impl RoomName {
 
     fn named(kind: &str, name: &str) -> Option<Self> {
         let length = name.chars().count();
-        let sound = (1..=MAX_NAME).contains(&length) && !name.chars().any(char::is_control);
+        let sound = (1..=MAX_NAME).contains(&length)
+            && !name.chars().any(char::is_control)
+            && !text::is_blank(name);
         sound.then(|| Self(format!("{kind}:{name}")))
     }
 
@@ -130,8 +139,7 @@ impl Notice {
     /// # Errors
     /// What its sender is told.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let frame: Value =
-            serde_json::from_str(text).map_err(|_| "The frame is not JSON".to_owned())?;
+        let frame: Value = read::from_str(text).map_err(|misfit| misfit.of("The frame"))?;
         let event = frame["event"]
             .as_str()
             .ok_or("A frame has a text `event` and an object `data`")?;
@@ -143,6 +151,12 @@ impl Notice {
     /// # Errors
     /// What its sender is told.
     pub fn read(event: &str, data: &Value) -> Result<Self, String> {
+        // Some clients write the object into a text first.
+        let written = data.as_str().map(read::from_str::<Value>);
+        let data = match &written {
+            Some(Ok(written)) if written.is_object() => written,
+            _ => data,
+        };
         match event {
             "join_notification" => Ok(Self::Join(place(data)?)),
             "leave_notification" => Ok(Self::Leave(place(data)?)),
@@ -201,7 +215,16 @@ mod tests {
         let room = RoomName::of_topic("  Golf   GTI ").unwrap();
         assert_eq!(room.as_str(), "topics:golf gti");
         assert_eq!(RoomName::parse("topics:GOLF gti"), Some(room));
-        for none in ["", "posts:", "other:1", "posts", "posts:\u{7}"] {
+        let composed = RoomName::of_topic("Citro\u{eb}n STRA\u{1e9e}E");
+        assert_eq!(composed, RoomName::of_topic("citroe\u{308}n strasse"));
+        for none in [
+            "",
+            "posts:",
+            "other:1",
+            "posts",
+            "posts:\u{7}",
+            "topics:\u{200b}",
+        ] {
             assert_eq!(RoomName::parse(none), None, "{none}");
         }
         assert_eq!(RoomName::of_reviews(&"x".repeat(101)), None);
@@ -233,6 +256,23 @@ mod tests {
             Notice::parse(&text).unwrap()
         };
         assert_eq!(join("7"), join("\"7\""));
+        assert_eq!(join("7.0"), join("7"));
+    }
+
+    #[test]
+    fn data_may_be_json_in_a_text() {
+        let data = json!({"user_id": "1", "room_id": "2", "review_title": "So \"true\""});
+        for name in ["join_notification", "leave_notification", "new_review"] {
+            let object = Notice::read(name, &data).unwrap();
+            let text = Notice::read(name, &data.to_string().into()).unwrap();
+            assert_eq!(object, text);
+        }
+        for bad in ["", "text", "[1]", "\"{}\"", "7"] {
+            assert!(
+                Notice::read("join_notification", &bad.into()).is_err(),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

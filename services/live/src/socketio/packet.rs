@@ -1,7 +1,7 @@
 //! Packets of Engine.IO 4, and of Socket.IO 5 inside them, as text.
 
 use chassis::{
-    Error,
+    Error, json as read,
     socket::{Frame, MAX_MESSAGE, Received},
 };
 use serde::Deserialize;
@@ -29,8 +29,8 @@ pub(crate) const MAIN: &str = "/";
 /// What an Engine.IO message says to Socket.IO.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Packet {
-    /// Somebody wants in, and perhaps says who it is.
-    Connect(String, Auth),
+    /// Somebody wants in, and perhaps says who it is, or what is wrong with how it is said.
+    Connect(String, Result<Auth, String>),
     /// A client leaves a namespace.
     Disconnect,
     /// An event.
@@ -38,9 +38,8 @@ pub(crate) enum Packet {
 }
 
 /// Who a client says it is.
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Auth {
-    #[serde(alias = "access_token")]
     pub(crate) token: Option<String>,
 }
 
@@ -77,7 +76,7 @@ impl Packet {
         let kind = message.chars().next().ok_or_else(nonsense)?;
         let (namespace, rest) = namespace(&message[kind.len_utf8()..]);
         match kind {
-            '0' => Ok(Self::Connect(namespace.to_owned(), auth(rest)?)),
+            '0' => Ok(Self::Connect(namespace.to_owned(), auth(rest))),
             '1' => Ok(Self::Disconnect),
             '2' => Ok(Self::Event(namespace.to_owned(), event(rest)?)),
             '5' | '6' => Err("Binary data is not taken".to_owned()),
@@ -95,12 +94,27 @@ fn namespace(text: &str) -> (&str, &str) {
     }
 }
 
+/// A token, under either of the names that clients give it.
+#[derive(Default, Deserialize)]
+struct Said {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
 fn auth(text: &str) -> Result<Auth, String> {
     if text.is_empty() {
         return Ok(Auth::default());
     }
-    serde_json::from_str(text)
-        .map_err(|_| "`auth` must be an object with a text `token`".to_owned())
+    let said = read::from_str::<Option<Said>>(text);
+    let said = said.map_err(|_| "`auth` must be an object with a text `token`".to_owned())?;
+    let Said {
+        token,
+        access_token,
+    } = said.unwrap_or_default();
+    // Who has no token (yet) sends an empty one.
+    let mut tokens = [token, access_token].into_iter().flatten();
+    let token = tokens.find(|token| !token.trim().is_empty());
+    Ok(Auth { token })
 }
 
 fn event(text: &str) -> Result<Event, String> {
@@ -114,7 +128,7 @@ fn event(text: &str) -> Result<Event, String> {
         ),
     };
     let said: Vec<Value> =
-        serde_json::from_str(json).map_err(|_| "An event must be a JSON array".to_owned())?;
+        read::from_str(json).map_err(|_| "An event must be a JSON array".to_owned())?;
     let mut said = said.into_iter();
     match said.next() {
         Some(Value::String(name)) => Ok(Event {
@@ -206,7 +220,7 @@ mod tests {
     fn d23b_packets_are_read_as_clients_write_them() {
         let connect = |namespace: &str, token: Option<&str>| {
             let token = token.map(str::to_owned);
-            Packet::Connect(namespace.to_owned(), Auth { token })
+            Packet::Connect(namespace.to_owned(), Ok(Auth { token }))
         };
         assert_eq!(parsed("40"), connect("/", None));
         assert_eq!(
@@ -214,6 +228,9 @@ mod tests {
             connect("/", Some("t"))
         );
         assert_eq!(parsed(r#"40{"access_token":"t"}"#), connect("/", Some("t")));
+        for nobody in ["null", "{}", r#"{"token":null}"#, r#"{"token":""}"#] {
+            assert_eq!(parsed(&format!("40{nobody}")), connect("/", None));
+        }
         assert_eq!(parsed("40/admin,"), connect("/admin", None));
         assert_eq!(parsed("40/admin"), connect("/admin", None));
         let event = |id, data| Event {
@@ -258,8 +275,6 @@ mod tests {
             "42[\"x\"",
             "421",
             "42/admin",
-            "40[]",
-            "40{\"token\":1}",
             "44{}",
             "47",
             "451-[\"x\"]",
@@ -268,6 +283,28 @@ mod tests {
             &number,
         ] {
             assert!(Packet::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn who_says_who_it_is_in_another_way_still_wants_in() {
+        for odd in [
+            "[]",
+            "[1]",
+            "5",
+            "\"a text\"",
+            "{\"token\":5}",
+            "{\"token\":true}",
+            "{\"token\":[\"t\"]}",
+            "no json",
+        ] {
+            let Packet::Connect(_, Err(told)) = parsed(&format!("40{odd}")) else {
+                panic!("{odd}");
+            };
+            assert!(
+                !told.contains(|letter: char| letter.is_ascii_digit()),
+                "{told}"
+            );
         }
     }
 

@@ -139,7 +139,8 @@ impl Visit {
         Ok(messages.collect())
     }
 
-    fn seated(&mut self, auth: Auth) -> Result<Session, Error> {
+    fn seated(&mut self, auth: Result<Auth, String>) -> Result<Session, Error> {
+        let auth = auth.map_err(Error::unacceptable)?;
         let identity = match auth.token {
             Some(token) => Some(self.live.tokens.verify(&token)?),
             None => self.identity.clone(),

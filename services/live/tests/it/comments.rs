@@ -7,7 +7,10 @@ use tokio_tungstenite::{
     tungstenite::{client::IntoClientRequest as _, http::HeaderValue},
 };
 
-use crate::world::{Client, World, refused};
+use crate::{
+    socketio::Io,
+    world::{Client, World, refused},
+};
 
 const PATH: &str = "/ws/posts/p/comments";
 
@@ -37,6 +40,38 @@ async fn s0_11_everybody_on_a_post_gets_a_comment_the_writer_too() {
     assert_eq!(world.discussions.texts("p"), ["So true"]);
     world.discussions.write("q", 1, "not for p");
     assert_eq!(elsewhere.texts(1).await, ["not for p"]);
+}
+
+#[tokio::test]
+async fn the_longest_comment_is_taken_however_it_is_escaped() {
+    let world = World::start();
+    let live = world.live(&[]).await;
+    let token = live.token(7, "ada");
+    let mut writer = Client::open(&live, PATH, Some(&token)).await;
+    let escaped = "\\ud83d\\ude00".repeat(2000);
+    writer
+        .say(format!("{{\"comment_text\":\"{escaped}\"}}"))
+        .await;
+    let text = "\u{1f600}".repeat(2000);
+    assert_eq!(writer.texts(1).await, [text.as_str()]);
+    let mut io = Io::connect(&live, serde_json::json!({"token": token})).await;
+    assert_eq!(io.emit("join", "posts/p".into()).await.0["ok"], true);
+    io.say(format!(
+        "42[\"comment\",{{\"comment_text\":\"{escaped}\"}}]"
+    ))
+    .await;
+    assert_eq!(writer.texts(1).await, [text.as_str()]);
+    // A mark in front of it is no fault; a text of which nobody sees anything is none, and a list is no comment.
+    writer.say("\u{feff}{\"comment_text\":\"marked\"}").await;
+    assert_eq!(writer.texts(1).await, ["marked"]);
+    for bad in [
+        "{\"comment_text\":\"\u{200b}\u{3164}\"}",
+        "[\"an array\"]",
+        "[]",
+    ] {
+        writer.say(bad).await;
+        assert!(!writer.error().await.is_empty(), "{bad}");
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,19 @@ async fn s3_20_to_s3_24_a_room_is_told_who_joins_and_leaves() {
         .await;
     assert_eq!(ada.heard().await, joined("a guest"));
     assert_eq!(guest.heard().await, joined("a guest"));
+    // A number is no name either, and the data may be JSON in a text.
+    for (user_id, as_text) in [(json!(8), false), (json!("8"), false), (json!(8.0), true)] {
+        let data = json!({"user_id": user_id, "room_id": "matrix"});
+        let data = if as_text {
+            data.to_string().into()
+        } else {
+            data
+        };
+        guest.event("join_notification", data).await;
+        for client in [&mut ada, &mut guest] {
+            assert_eq!(client.heard().await, joined("a guest"));
+        }
+    }
     ada.event("leave_notification", place).await;
     for client in [&mut ada, &mut guest] {
         let left = client.heard().await;

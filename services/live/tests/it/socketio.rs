@@ -25,7 +25,7 @@ impl Io {
         let open: Value = serde_json::from_str(open.strip_prefix('0').unwrap()).unwrap();
         assert_eq!(
             (&open["upgrades"], &open["maxPayload"]),
-            (&json!([]), &json!(16_384))
+            (&json!([]), &json!(32_768))
         );
         io
     }
@@ -280,14 +280,7 @@ async fn d23b_bad_events_are_answered_and_the_connection_stays() {
 async fn d23b_who_does_not_connect_properly_is_sent_away() {
     let world = World::start();
     let live = world.live(&[]).await;
-    for bad in [
-        "hello",
-        "42[\"join\",\"posts/p\"]",
-        "5",
-        "2probe",
-        "40[]",
-        "451-[]",
-    ] {
+    for bad in ["hello", "42[\"join\",\"posts/p\"]", "5", "2probe", "451-[]"] {
         let mut io = Io::open(&live).await;
         io.say(bad).await;
         assert_eq!(io.0.closed().await, 1002, "{bad}");
@@ -301,9 +294,31 @@ async fn d23b_who_does_not_connect_properly_is_sent_away() {
     let _ = big
         .0
         .stream
-        .send(Message::Text(format!("40{}", "x".repeat(20_000)).into()))
+        .send(Message::Text(format!("40{}", "x".repeat(40_000)).into()))
         .await;
     assert_eq!(big.0.closed().await, 1009);
+    // Who it is may be said in another way: that is told, and the client does not come back by itself.
+    for auth in [
+        "{\"token\":5}",
+        "{\"token\":true}",
+        "\"a text\"",
+        "[1]",
+        "{\"token\":[]}",
+    ] {
+        let mut io = Io::open(&live).await;
+        io.say(format!("40{auth}")).await;
+        let refusal = io.heard().await;
+        let refusal: Value = serde_json::from_str(refusal.strip_prefix("44").unwrap()).unwrap();
+        assert_eq!(
+            refusal["message"],
+            "`auth` must be an object with a text `token`"
+        );
+        io.say("40{\"token\":null}").await;
+        assert!(
+            io.heard().await.starts_with("40"),
+            "the socket is open still"
+        );
+    }
     // A bad token is told, and another may follow.
     let mut io = Io::open(&live).await;
     io.say(r#"40{"token":"a.b.c"}"#).await;
@@ -313,8 +328,8 @@ async fn d23b_who_does_not_connect_properly_is_sent_away() {
         (&refusal["message"], &refusal["data"]["status"]),
         (&json!("The token is not valid"), &json!(401))
     );
-    io.say(format!("40{}", json!({"token": live.token(7, "ada")})))
-        .await;
+    let token = format!("Bearer {}", live.token(7, "ada"));
+    io.say(format!("40{}", json!({"token": token}))).await;
     assert!(io.heard().await.starts_with("40"));
 }
 
