@@ -204,8 +204,9 @@ impl Item {
             }));
         };
         let total = self.price().times(quantity);
-        let total =
-            total.ok_or_else(|| Error::unacceptable("So many cost more than can be paid"))?;
+        let total = total.ok_or_else(|| {
+            Error::unacceptable("So many cost more than can be paid").at("/quantity")
+        })?;
         Ok(Self {
             quantity: left,
             operation: order.order_id.clone(),

@@ -156,10 +156,13 @@ impl Notifications {
     fn asked(&self, request: &Request, body: SendRequest) -> Result<NewNotification, Error> {
         let caller = request.caller()?;
         let carrier = body.carrier;
-        let recipient = Recipient::new(carrier, &body.recipient).map_err(Error::unacceptable)?;
+        let recipient = Recipient::new(carrier, &body.recipient)
+            .map_err(|wrong| Error::unacceptable(wrong).at("/recipient"))?;
         let subject = body.subject.as_deref().map_or_else(
             || Ok(Subject::of(SUBJECT)),
-            |subject| Subject::new(subject).map_err(Error::unacceptable),
+            |subject| {
+                Subject::new(subject).map_err(|wrong| Error::unacceptable(wrong).at("/subject"))
+            },
         )?;
         let message = body.message.into_string();
         let body = match carrier {
@@ -174,7 +177,7 @@ impl Notifications {
             Carrier::Sms if message.chars().count() > LONGEST_SMS => {
                 let message =
                     format!("message must have at most {LONGEST_SMS} characters in an SMS");
-                return Err(Error::unacceptable(message));
+                return Err(Error::unacceptable(message).at("/message"));
             }
             Carrier::Sms => Body::default(),
         };

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use chassis::{Text, is_mailable};
+use chassis::{Text, is_mailable, text};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::ToSchema;
@@ -160,8 +160,13 @@ impl Subject {
     /// # Errors
     /// A sentence that says what is allowed.
     pub fn new(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        if text.chars().any(|c| c.is_control() || is_line_end(c)) {
+        let composed = text::composed(text.trim());
+        let text = if text::is_blank(&composed) {
+            ""
+        } else {
+            &composed
+        };
+        if composed.chars().any(|c| c.is_control() || is_line_end(c)) {
             return Err("subject may not contain control characters".into());
         }
         if !(1..=LONGEST_SUBJECT).contains(&text.chars().count()) {

@@ -97,7 +97,7 @@ async fn create(
     let user_id = request.caller()?.user_id;
     if !(1..=MAX_QUANTITY).contains(&wanted.quantity) {
         let message = format!("quantity must be from 1 to {MAX_QUANTITY}");
-        return Err(Error::unacceptable(message));
+        return Err(Error::unacceptable(message).at("/quantity"));
     }
     let (name, total) = orders.price(&wanted).await?;
     let order = Order {
@@ -144,12 +144,16 @@ impl Orders {
         let id = wanted.product_id;
         let product = self.products.get(GetRequest { id }).await;
         let product = product.map_err(|error| match error.code() {
-            Code::NotFound => Error::unacceptable("There is no product of this `product_id`"),
+            Code::NotFound => {
+                Error::unacceptable("There is no product of this `product_id`").at("/product_id")
+            }
             _ => error,
         })?;
         let price = Money::from_cents(product.price_cents);
         let total = price.and_then(|price| price.times(wanted.quantity));
-        let total = total.ok_or_else(|| Error::unacceptable("This costs more than anybody has"))?;
+        let total = total.ok_or_else(|| {
+            Error::unacceptable("This costs more than anybody has").at("/quantity")
+        })?;
         Ok((product.name, total))
     }
 }

@@ -18,7 +18,7 @@ async fn d4_bodies_that_are_none_are_told_apart(backend: Backend) {
     let plaza = Plaza::start(backend).await;
     let ada = plaza.person();
     let token = plaza.service.token(ada.id, &ada.username);
-    let too_large = format!("{{\"text\":\"{}\"}}", "x".repeat(70_000));
+    let too_large = format!("{{\"text\":\"{}\"}}", "x".repeat(300_000));
     let cases: [(&str, &[u8], u16); 9] = [
         ("application/json", b"{", 400),
         ("application/json", b"\xff\xfe", 400),
@@ -107,7 +107,7 @@ async fn d7_limits_and_cursors_are_checked(backend: Backend) {
             let path = format!("{path}?{bad}");
             plaza.get_as(&ada, &path).await.problem(422);
         }
-        for bad in ["cursor=x", "cursor="] {
+        for bad in ["cursor=x"] {
             let path = format!("{path}?{bad}");
             plaza.get_as(&ada, &path).await.problem(400);
         }
