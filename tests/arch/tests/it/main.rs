@@ -4,6 +4,7 @@
 
 mod coverage;
 mod document;
+mod glossary;
 mod promises;
 mod release;
 mod rows;
