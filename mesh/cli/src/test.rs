@@ -195,10 +195,14 @@ fn environment(mesh: &Mesh, command: &mut Command) {
     for (variable, packages) in [
         ("TEST_SOCKETIO", tools::SOCKETIO),
         ("TEST_NEWMAN", tools::NEWMAN),
+        ("TEST_OPENAPI", tools::CLIENTS),
     ] {
         if let Ok(folder) = packages.path(&mesh.checkout) {
             command.env(variable, folder);
         }
+    }
+    if let Ok(folder) = tools::pip::path(&mesh.checkout) {
+        command.env("TEST_OPENAPI_PYTHON", folder);
     }
     command.env("TEST_POSTGRES_URL", postgres::url(mesh));
     command.env("TEST_DOCUMENTS_URLS", backends);

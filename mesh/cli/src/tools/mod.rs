@@ -5,6 +5,7 @@ mod checkers;
 mod envoy;
 mod go;
 mod npm;
+pub mod pip;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +15,7 @@ use anyhow::{Context, Result};
 
 pub use apt::postgres_folder;
 pub use checkers::{Checkers, checkers};
-pub use npm::{NEWMAN, OPENAPI, SOCKETIO};
+pub use npm::{CLIENTS, NEWMAN, OPENAPI, SOCKETIO};
 
 /// Returns the path of every program, there or not.
 pub fn programs(checkout: &Path) -> Result<BTreeMap<String, PathBuf>> {
@@ -39,6 +40,8 @@ pub fn get_missing(checkout: &Path, with_tests: bool) -> Result<()> {
     if with_tests {
         SOCKETIO.get_missing(checkout)?;
         NEWMAN.get_missing(checkout)?;
+        CLIENTS.get_missing(checkout)?;
+        pip::get_missing(checkout)?;
     }
     Ok(())
 }

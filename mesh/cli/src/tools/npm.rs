@@ -31,6 +31,13 @@ pub const NEWMAN: Packages = Packages {
     what: "newman",
 };
 
+/// Reads the API's document in tests as strangers do.
+pub const CLIENTS: Packages = Packages {
+    name: "openapi-clients",
+    folder: "mesh/testkit/openapi",
+    what: "generators of clients",
+};
+
 /// Lints the API's document.
 pub const OPENAPI: Packages = Packages {
     name: "openapi",
