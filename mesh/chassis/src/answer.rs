@@ -68,12 +68,12 @@ impl<T: Reply> Answer<T> {
     }
 }
 
-/// The same bytes have the same tag, in every instance of one build.
+/// The same bytes have the same tag, in every instance of one build. It is weak, since the ingress may compress them.
 fn tag(body: &Bytes) -> HeaderValue {
     let mut hasher = DefaultHasher::new();
     body.hash(&mut hasher);
-    HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))
-        .unwrap_or(HeaderValue::from_static("\"\""))
+    HeaderValue::try_from(format!("W/\"{:016x}\"", hasher.finish()))
+        .unwrap_or(HeaderValue::from_static("W/\"\""))
 }
 
 /// 304 without a body in place of a good answer that the client says it has (RFC 9110, 13.1.2).
@@ -87,7 +87,9 @@ pub(crate) fn unless_known(
     };
     let (known, tag) = (known.as_bytes(), tag.as_bytes());
     let mut listed = known.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    let holds = listed.any(|one| one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag);
+    let opaque = |tag: &'_ [u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+    let tag = opaque(tag);
+    let holds = listed.any(|one| one == b"*" || opaque(one) == tag);
     if holds && response.status().is_success() {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Bytes::new();
@@ -112,7 +114,8 @@ mod tests {
         for known in [
             tag.clone(),
             HeaderValue::from_static("*"),
-            HeaderValue::try_from(format!("\"a\", W/{}", tag.to_str().unwrap())).unwrap(),
+            HeaderValue::try_from(format!("\"a\", {}", tag.to_str().unwrap())).unwrap(),
+            HeaderValue::from_str(tag.to_str().unwrap().trim_start_matches("W/")).unwrap(),
         ] {
             let sent = unless_known(
                 Some(&known),
