@@ -65,13 +65,14 @@ impl<S: Service> Rest<S> {
             })
     }
 
-    /// 405 with `Allow` for a path that exists, else 404.
+    /// 405 with `Allow` for a path that exists, else 404. A literal is no value of a parameter: names that routes have are nobody's.
     fn unmatched(&self, path: &str) -> Response {
-        let matching = || self.routes.iter().filter(|route| route.matches(path));
-        // A path that is written out is no name that a parameter could have.
-        let closest = matching().map(|route| route.rank()).min();
-        let mut methods: Vec<&str> = matching()
-            .filter(|route| closest.as_ref() == Some(&route.rank()))
+        let matching = self.routes.iter().filter(|route| route.matches(path));
+        let matching: Vec<_> = matching.collect();
+        let closest = matching.iter().map(|route| route.literals()).max();
+        let mut methods: Vec<&str> = matching
+            .iter()
+            .filter(|route| Some(route.literals()) == closest)
             .map(|route| route.method.as_str())
             .collect();
         if methods.is_empty() {

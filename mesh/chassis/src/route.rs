@@ -421,6 +421,12 @@ impl<S> Route<S> {
         self.segments.iter().map(rank).collect()
     }
 
+    /// Which of its segments are literals.
+    pub(crate) fn literals(&self) -> Vec<bool> {
+        let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+        self.segments.iter().map(literal).collect()
+    }
+
     /// Whether `path` (percent-encoded, without query) is one of this template's.
     pub(crate) fn matches(&self, path: &str) -> bool {
         let mut parts = path
