@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use discovery::Place;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{token::Scheme, upstream::Address};
+use crate::{socket::parse_origin, token::Scheme, upstream::Address};
 
 /// The secret that S2 examples use; never good enough outside development.
 const DEFAULT_SECRET: &str = "dev-secret-change-me";
@@ -192,8 +192,8 @@ pub struct Settings {
     /// Connections open at once, before more have to wait
     #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 2048)]
     pub max_connections: usize,
-    /// Web origins beside the service's own whose pages may open sockets: `https://example.com,…`; in development, `localhost` and `127.0.0.1` with any port too
-    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',')]
+    /// Web origins whose pages may read answers of REST and polling and open sockets: `https://example.com,…`, or `*` for all; pages of the own address may anyway, and in development those of `localhost` and `127.0.0.1` with any port. The ingress reads it too
+    #[arg(long, env = "ALLOWED_ORIGINS", value_delimiter = ',', value_parser = parse_origin)]
     pub allowed_origins: Vec<String>,
     /// Seconds that the headers of a request may take to arrive
     #[arg(long, env = "HEADER_TIMEOUT_SECONDS", default_value_t = 10)]

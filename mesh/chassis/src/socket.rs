@@ -35,7 +35,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use handshake::identify;
 pub use life::Life;
-pub(crate) use origin::Origins;
+pub(crate) use origin::{Origins, parse as parse_origin};
 pub use outlet::{Encoded, Outlet, Refused};
 pub use tokio_tungstenite::tungstenite::Utf8Bytes as Frame;
 

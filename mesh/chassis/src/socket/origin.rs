@@ -1,9 +1,12 @@
-//! Which pages may talk to us from a browser, which lets any page open a socket to anywhere.
+//! Which pages may talk to us from a browser, which lets any page open a socket to anywhere. What REST answers may be read by
+//! pages of other origins is the ingress's to say, by the same setting.
 
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{Environment, Error, Settings};
 
+/// Allows the pages of every origin.
+const EVERY: &str = "*";
 /// Hosts of those who develop a page, on whatever port.
 const DEVELOPERS: [&str; 2] = ["localhost", "127.0.0.1"];
 
@@ -17,7 +20,12 @@ pub(crate) struct Origins {
 impl Origins {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            allowed: settings.allowed_origins.clone(),
+            allowed: settings
+                .allowed_origins
+                .iter()
+                .filter(|origin| !origin.is_empty())
+                .cloned()
+                .collect(),
             development: settings.plaza_env == Environment::Development,
         }
     }
@@ -50,9 +58,24 @@ impl Origins {
     }
 
     fn is_allowed(&self, origin: &str) -> bool {
-        self.allowed.iter().any(|allowed| allowed == origin)
-            || (self.development && is_of_a_developer(origin))
+        let named = |allowed: &String| allowed == EVERY || allowed == origin;
+        self.allowed.iter().any(named) || (self.development && is_of_a_developer(origin))
     }
+}
+
+/// Reads an origin of the setting: as browsers send it, or `*`. Nothing is one too, where a variable is set and empty.
+pub(crate) fn parse(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let authority = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let sound =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
+    let fits = authority.is_some_and(|host| !host.is_empty() && host.bytes().all(sound));
+    if fits || text == EVERY || text.is_empty() {
+        return Ok(text.to_owned());
+    }
+    Err("write https://example.com, without a path, in small letters, or *".to_owned())
 }
 
 fn is_own(origin: &str, headers: &HeaderMap) -> bool {
@@ -112,6 +135,31 @@ mod tests {
             }
         }
         assert!(origins(false).admit(&HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn a_star_lets_every_page_in() {
+        let every = Origins {
+            allowed: vec!["*".to_owned()],
+            development: false,
+        };
+        assert!(every.admit(&headers("https://foe.example")).is_ok());
+        assert!(every.admit(&headers("null")).is_ok());
+    }
+
+    #[test]
+    fn a_setting_that_no_browser_would_send_is_refused() {
+        for good in ["https://a.example", " http://b.example:3000", "*", ""] {
+            assert_eq!(parse(good), Ok(good.trim().to_owned()));
+        }
+        for bad in [
+            "a.example",
+            "https://a.example/",
+            "https://A.example",
+            "null",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
