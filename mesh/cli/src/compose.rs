@@ -11,10 +11,11 @@ use std::time::UNIX_EPOCH;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
+use crate::edge::{self, readers};
 use crate::limits::Sockets;
 use crate::mesh::{MARK, Mesh};
 use crate::services::{self, Entry, Purpose};
-use crate::{documents, edge, random, scaling, secrets, setup, stores, template};
+use crate::{documents, random, scaling, secrets, setup, stores, template};
 
 /// Writes everything and returns the supervisor's file.
 pub fn write(mesh: &Mesh) -> Result<PathBuf> {
@@ -237,6 +238,8 @@ fn infrastructure(mesh: &Mesh) -> Result<Vec<(String, Process)>> {
             "setup".to_owned(),
             setup
                 .env("PLAZA_SETTINGS", settings_fingerprint(mesh)?)
+                .env(readers::ORIGINS, readers::allowed_origins(mesh))
+                .env(readers::HOPS, readers::hops())
                 .after("consul", STARTED),
         ),
         (
@@ -254,7 +257,10 @@ fn infrastructure(mesh: &Mesh) -> Result<Vec<(String, Process)>> {
         ("alertmanager".to_owned(), telemetry::alertmanager(mesh)?),
         (
             "keeper".to_owned(),
-            Process::new(&own, &["keeper", "--state", &state.to_string()]).after("setup", DONE),
+            Process::new(&own, &["keeper", "--state", &state.to_string()])
+                .env(readers::ORIGINS, readers::allowed_origins(mesh))
+                .env(readers::HOPS, readers::hops())
+                .after("setup", DONE),
         ),
         ("autoscaler".to_owned(), autoscaler(mesh)?),
     ])
@@ -324,6 +330,7 @@ fn application(
             format!("http://127.0.0.1:{}", mesh.port("otlp")),
         )
         .env("PORTAL_LINKS", links(mesh))
+        .env(readers::ORIGINS, readers::allowed_origins(mesh))
         .env("PLAZA_BUILD", build_fingerprint(&binary)?)
         .after("setup", DONE);
     if purpose == Purpose::Serve && entry.workers > 0 {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::edge::addresses;
 use crate::priorities::Priorities;
 use crate::services::{self, Description, PUBLIC, Route, Table};
 use crate::{mesh, observe, scaling, ship, stores};
@@ -109,6 +110,7 @@ pub fn differences(checkout: &Path, files: &Files) -> Vec<String> {
 /// Returns the files that the mesh itself is told by, and those that watch it.
 pub fn mesh_files(descriptions: &[Description]) -> Result<Files> {
     let mut files = observe::files(descriptions)?;
+    files.extend(addresses::files(descriptions)?);
     let priorities = Priorities::of(descriptions);
     for service in descriptions {
         let name = &service.name;

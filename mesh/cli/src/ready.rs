@@ -327,7 +327,8 @@ fn unheard(metrics: &str, checks_tokens: bool) -> Option<&'static str> {
 
 /// Tells a service's answer from one that a proxy made: refused by an intention, no route, nobody there.
 fn is_from_service(answer: &http::Answer) -> bool {
-    let passed_on = answer.header("x-envoy-upstream-service-time").is_some();
+    // What the edge answers itself, it says so (RFC 9209).
+    let passed_on = answer.header("proxy-status").is_none();
     passed_on && answer.status < 500 && answer.status != 403
 }
 
