@@ -9,6 +9,7 @@ mod credentials;
 mod dashboards;
 mod discovery;
 mod discussions;
+mod edge;
 mod gateway;
 mod golden;
 mod guides;

@@ -12,6 +12,8 @@ pub(crate) struct Operation {
     pub(crate) template: String,
     /// It needs a token.
     pub(crate) secured: bool,
+    /// It opens a WebSocket.
+    pub(crate) socket: bool,
     parameters: Vec<(String, bool)>,
 }
 
@@ -27,6 +29,7 @@ pub(crate) fn operations(service: &str) -> Vec<Operation> {
             method: method.to_uppercase().parse().unwrap(),
             template: template.clone(),
             secured: is_secured(operation),
+            socket: !operation["responses"]["101"].is_null(),
             parameters: parameters(operation),
         })
     });
