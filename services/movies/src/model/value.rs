@@ -2,12 +2,10 @@
 
 use std::str::FromStr;
 
+use chassis::is_web_url;
 use chrono::{Datelike as _, NaiveDate};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-/// Longest address of a poster, in bytes.
-const LONGEST_URL: usize = 2048;
 
 /// A rating from 0 to 10, kept to two decimals: what is finer is rounded.
 #[derive(
@@ -142,12 +140,12 @@ impl TryFrom<String> for PosterUrl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let web = |uri: &::http::Uri| matches!(uri.scheme_str(), Some("http" | "https"));
-        let sound = text.is_empty() || text.parse().is_ok_and(|uri| web(&uri));
-        if sound && text.len() <= LONGEST_URL {
+        if text.is_empty() || is_web_url(&text) {
             return Ok(Self(text));
         }
-        Err("poster_url must be an http or https URL of at most 2048 bytes, or empty".into())
+        Err(
+            "poster_url must be an http or https URL of at most 2048 bytes, without a user in it, or empty".into(),
+        )
     }
 }
 
@@ -277,6 +275,7 @@ mod tests {
             "a.png",
             "https://a b",
             "ftp://a/b",
+            "https://ada:secret@example.com/a.png",
             &long,
         ] {
             assert!(poster(bad).is_err(), "{bad}");

@@ -8,6 +8,7 @@ use crate::helpers::{Backend, get, person, start};
 crate::on_each_store![
     s0_03_shows_ones_own_profile,
     s0_04_changes_ones_own_profile_and_nothing_else,
+    s0_04_a_picture_has_an_address_on_the_web,
     s0_05_shows_a_profile_by_number,
     s2_16_shows_a_profile_by_name,
     s3_01_says_that_the_database_is_connected,
@@ -69,6 +70,15 @@ async fn s0_04_changes_ones_own_profile_and_nothing_else(backend: Backend) {
         (&answer["name"], &answer["profile"]["bio"]),
         (&json!("Ada L."), &json!("Less"))
     );
+    users
+        .call(Method::PUT, "/api/users/me", "", &change)
+        .await
+        .problem(401);
+}
+
+async fn s0_04_a_picture_has_an_address_on_the_web(backend: Backend) {
+    let users = start(backend).await;
+    let person = person(&users).await;
     let put = async |url: &str| {
         let body = json!({"avatar_url": url});
         let path = "/api/users/me";
@@ -89,10 +99,6 @@ async fn s0_04_changes_ones_own_profile_and_nothing_else(backend: Backend) {
     ] {
         put(bad).await.problem(422);
     }
-    users
-        .call(Method::PUT, "/api/users/me", "", &change)
-        .await
-        .problem(401);
 }
 
 async fn s0_05_shows_a_profile_by_number(backend: Backend) {
