@@ -74,6 +74,12 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("{username}", "{{username}}"),
 ];
 
+/// Parameters of a query without which nothing is answered.
+const NEEDED: &[(&str, &str, &str)] = &[
+    ("/api/topics/subscription", "car_model", "208/2008"),
+    ("/ws/presence", "room", "posts:{{discussion}}"),
+];
+
 /// What stands for a member of a body, whatever its example is.
 const MEMBERS: &[(&str, &str)] = &[
     ("username", "{{username}}"),
@@ -290,7 +296,11 @@ impl Operation<'_> {
             .filter(|parameter| parameter["in"] == "query")
             .map(|parameter| {
                 let (name, about) = (&parameter["name"], &parameter["description"]);
-                json!({ "key": name, "value": "", "description": about, "disabled": true })
+                let needed = NEEDED.iter().find(|(template, needed, _)| {
+                    self.route.template == *template && name == needed
+                });
+                let value = needed.map_or("", |(.., value)| value);
+                json!({ "key": name, "value": value, "description": about, "disabled": needed.is_none() })
             });
         json!({
             "raw": format!("{{{{ingress}}}}/{}", path.join("/")),
