@@ -39,6 +39,7 @@ impl Request {
             path: "/".to_owned(),
             params: Vec::new(),
             query: query.to_owned(),
+            paging: Paging::PLAIN,
             declared: Vec::new(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
