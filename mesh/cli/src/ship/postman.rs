@@ -85,6 +85,7 @@ const MEMBERS: &[(&str, &str)] = &[
     ("username", "{{username}}"),
     ("email", "{{username}}@example.com"),
     ("product_id", "{{product}}"),
+    ("token", "{{token}}"),
 ];
 
 /// What cannot succeed here: the request, the status that it gets, and why.
@@ -108,8 +109,10 @@ const SOCKET: (&str, u16, &str) = (
     "A WebSocket: who does not ask for one is told so.",
 );
 
-/// Ends the token, and so the collection.
+/// Ends the token.
 const SIGN_OUT: &str = "POST /api/auth/logout";
+/// Ends the account, and so the collection: with the password, since the token is no good any more.
+const LEAVE: &str = "DELETE /auth/delete";
 
 /// Before somebody registers: a name that nobody has, and the one before is somebody else's.
 const NEW_PERSON: &[&str] = &[
@@ -127,6 +130,7 @@ enum Step {
     Change,
     Remove,
     SignOut,
+    Leave,
 }
 
 const STEPS: &[(Step, &str)] = &[
@@ -136,6 +140,7 @@ const STEPS: &[(Step, &str)] = &[
     (Step::Change, "4 change"),
     (Step::Remove, "5 remove"),
     (Step::SignOut, "6 sign out"),
+    (Step::Leave, "7 leave"),
 ];
 
 /// Returns the collections, and the environment that they run in.
@@ -224,6 +229,7 @@ impl Operation<'_> {
     fn step(&self) -> Step {
         match self.route.method.as_str() {
             "GET" => Step::Read,
+            "DELETE" if self.name() == LEAVE => Step::Leave,
             "DELETE" => Step::Remove,
             "POST" if self.name() == SIGN_OUT => Step::SignOut,
             "POST" if self.route.auth == "none" => Step::SignIn,
@@ -261,7 +267,7 @@ impl Operation<'_> {
 
     fn request(&self) -> Value {
         let mut request = json!({ "method": self.route.method, "url": self.url() });
-        if self.route.auth == "none" {
+        if self.route.auth == "none" || self.name() == LEAVE {
             request["auth"] = json!({ "type": "noauth" });
         }
         let body = &self.spec["requestBody"]["content"]["application/json"]["example"];
@@ -313,6 +319,9 @@ impl Operation<'_> {
 
     /// Says in a test what kind of answer the document promises.
     fn kind(&self) -> String {
+        if self.success() == "204" {
+            return "pm.expect(pm.response.text()).to.equal('');".to_owned();
+        }
         let content = &self.spec["responses"][self.success()]["content"];
         let json = &content["application/json"]["schema"];
         if json.is_null() {
