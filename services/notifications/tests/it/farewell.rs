@@ -1,6 +1,6 @@
 //! Who deletes their account is told nothing any more, and what they were told is gone.
 
-use messaging::events::UserRegistered;
+use messaging::{Broker, Subscription, events::UserRegistered};
 use serde_json::json;
 use testkit::{Farewell, eventually};
 
@@ -15,6 +15,14 @@ async fn notifications_of_a_deleted_account_are_gone_and_those_that_wait_are_not
     let plaza = Plaza::start_with(backend, &["--roles=events"]).await;
     let users = Farewell::to(&plaza.service, &plaza.amqp).await;
     plaza.declared("notifications.events").await;
+    // The queue of what is to be sent is there all the same, as the definitions of the broker have it.
+    let settings = messaging::Settings {
+        amqp_url: plaza.amqp.clone().into(),
+        messaging_failpoint: None,
+    };
+    let own = Broker::new("notifications", &settings, &plaza.service.context).unwrap();
+    let mails = Subscription::new("mail", &["notifications.queued"]).shared();
+    messaging::declare(&own, &[mails]).await.unwrap();
     let registered = UserRegistered {
         user_id: ANNA,
         username: "anna".into(),
