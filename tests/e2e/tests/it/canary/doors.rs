@@ -13,12 +13,14 @@ const REGISTER: [&str; 5] = [
     "/api/auth/register",
     "/auth/register",
 ];
-const LOGIN: [&str; 5] = [
+const LOGIN: [&str; 7] = [
     "/api/users/login",
     "/users/login",
     "/login",
     "/api/auth/login",
     "/auth/login",
+    "/auth/signin",
+    "/auth/validate",
 ];
 
 pub(super) async fn knock(canary: &mut Canary) {
