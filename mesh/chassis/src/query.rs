@@ -75,11 +75,11 @@ impl<T: FromStr<Err: fmt::Display> + ToSchema> Parameter<T> {
             return Err(self.refuse(Code::Unacceptable, &self.wanted()));
         }
         // `2.0` is the number 2, as in a body.
-        let whole = reading::whole(text).filter(|_| self.is_number());
+        let whole = reading::whole(text).filter(|_| Self::is_number());
         let text = whole.map_or(text.to_owned(), |whole| whole.to_string());
         match text.parse() {
-            Ok(value) if !self.is_number() || number.is_some() => Ok(Some(value)),
-            Err(reason) if !self.is_number() => Err(self.refuse(self.refusal, &reason.to_string())),
+            Ok(value) if !Self::is_number() || number.is_some() => Ok(Some(value)),
+            Err(reason) if !Self::is_number() => Err(self.refuse(self.refusal, &reason.to_string())),
             _ => Err(self.refuse(self.refusal, &self.wanted())),
         }
     }
@@ -89,7 +89,7 @@ impl<T: FromStr<Err: fmt::Display> + ToSchema> Parameter<T> {
         Error::new(code, self.named(reason)).at(format!("/{}", self.name))
     }
 
-    fn is_number(&self) -> bool {
+    fn is_number() -> bool {
         let schema = Schema::of::<T>().schema;
         matches!(schema["type"].as_str(), Some("integer" | "number"))
     }
