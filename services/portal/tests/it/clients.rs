@@ -14,6 +14,11 @@ use tokio::process::Command;
 /// Lints as the rules of OpenAPI have it, with what a WebSocket is beside.
 const RULES: &str = include_str!("spectral.yaml");
 
+/// How the program with all calls begins.
+const BEGINNING: &str = "import createClient from \"openapi-fetch\";\n\
+    import type { paths } from \"./plaza\";\n\
+    const client = createClient<paths>({ baseUrl: \"http://localhost:8080\" });\n";
+
 /// A folder with the document as it is served, which goes away with the test.
 struct Reader {
     folder: PathBuf,
@@ -38,13 +43,6 @@ impl Reader {
         let said = String::from_utf8_lossy(&said);
         assert!(output.status.success(), "{command:?}: {said}");
     }
-
-    /// A program out of npm.
-    fn node(&self, program: &str) -> Command {
-        let mut command = Command::new(tool("TEST_NODE"));
-        command.arg(modules().join(program));
-        command
-    }
 }
 
 impl Drop for Reader {
@@ -59,6 +57,13 @@ fn tool(name: &str) -> String {
     })
 }
 
+/// A program out of npm.
+fn node(program: &str) -> Command {
+    let mut command = Command::new(tool("TEST_NODE"));
+    command.arg(modules().join(program));
+    command
+}
+
 fn modules() -> PathBuf {
     Path::new(&tool("TEST_OPENAPI")).join("node_modules")
 }
@@ -67,7 +72,7 @@ fn modules() -> PathBuf {
 async fn a_linter_of_openapi_has_nothing_to_say() {
     let reader = Reader::new().await;
     fs::write(reader.folder.join("spectral.yaml"), RULES).unwrap();
-    let mut spectral = reader.node("@stoplight/spectral-cli/dist/index.js");
+    let mut spectral = node("@stoplight/spectral-cli/dist/index.js");
     spectral
         .args(["lint", "openapi.json", "--ruleset", "spectral.yaml"])
         .args(["--fail-severity", "hint", "--format", "text"]);
@@ -77,7 +82,7 @@ async fn a_linter_of_openapi_has_nothing_to_say() {
 #[tokio::test]
 async fn a_typescript_client_can_make_every_call() {
     let reader = Reader::new().await;
-    let mut generator = reader.node("openapi-typescript/bin/cli.js");
+    let mut generator = node("openapi-typescript/bin/cli.js");
     generator.args(["openapi.json", "--output", "plaza.d.ts"]);
     reader.passes(generator).await;
     std::os::unix::fs::symlink(modules(), reader.folder.join("node_modules")).unwrap();
@@ -90,7 +95,7 @@ async fn a_typescript_client_can_make_every_call() {
         "files": ["calls.ts"],
     });
     fs::write(reader.folder.join("tsconfig.json"), options.to_string()).unwrap();
-    let compiler = reader.node("typescript/bin/tsc");
+    let compiler = node("typescript/bin/tsc");
     reader.passes(compiler).await;
 }
 
@@ -112,39 +117,33 @@ async fn a_python_client_is_made_without_a_warning() {
     reader.passes(compiler).await;
 }
 
-/// A program in TypeScript that makes every call once, each with all that it takes.
+/// A program in TypeScript that makes every call once, each with all that it takes, and without a
+/// body where that may be left out.
 fn calls(document: &Value) -> String {
-    let mut calls = String::from(
-        "import createClient from \"openapi-fetch\";\n\
-         import type { paths } from \"./plaza\";\n\
-         const client = createClient<paths>({ baseUrl: \"http://localhost:8080\" });\n",
-    );
-    let mut count = 0;
+    let mut calls = vec![BEGINNING.to_owned()];
     for (path, operations) in members(document, "paths") {
         for (method, operation) in operations.as_object().unwrap() {
             let name = operation["operationId"].as_str().unwrap();
-            let method = method.to_uppercase();
-            let call = |options: &Value| {
-                format!("const {{ data, error }} = await client.{method}(\"{path}\", {options});\n")
-            };
-            let options = options(document, operation);
-            calls += &format!("export async function {name}() {{\n{}", call(&options));
-            calls += "return error === undefined ? data : error;\n}\n";
+            let call = format!("client.{}(\"{path}\"", method.to_uppercase());
+            let mut options = options(document, operation);
+            calls.push(function(name, &call, &options));
             let body = &operation["requestBody"];
             if !body.is_null() && body["required"] != true {
-                let mut without = options;
-                without.as_object_mut().unwrap().remove("body");
-                calls += &format!(
-                    "export async function {name}WithoutBody() {{\n{}",
-                    call(&without)
-                );
-                calls += "return error === undefined ? data : error;\n}\n";
+                options.as_object_mut().unwrap().remove("body");
+                calls.push(function(&format!("{name}WithoutBody"), &call, &options));
             }
-            count += 1;
         }
     }
-    assert!(count > 90, "{count} operations");
-    calls
+    assert!(calls.len() > 90, "{} calls", calls.len());
+    calls.concat()
+}
+
+fn function(name: &str, call: &str, options: &Value) -> String {
+    format!(
+        "export async function {name}() {{\n\
+         const {{ data, error }} = await {call}, {options});\n\
+         return error === undefined ? data : error;\n}}\n"
+    )
 }
 
 fn members<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
