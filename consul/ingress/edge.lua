@@ -127,6 +127,8 @@ function envoy_on_request(handle)
     local methods, socket = find(path)
     if methods and not socket then
       say(handle, "400", "Bad Request", "No WebSocket is served at this address.", {})
+    elseif socket and headers:get("sec-websocket-version") ~= "13" then
+      ask_for_upgrade(handle, headers)
     end
   elseif method == "GET" and is_for_sockets_alone(path) then
     ask_for_upgrade(handle, headers)

@@ -216,8 +216,14 @@ fn a_websocket_opens_where_sockets_are_and_nowhere_else() {
     let answer = edge.raw(upgrade);
     assert_eq!(status(&answer), "400", "{answer}");
     assert!(answer.contains("No WebSocket is served"), "{answer}");
-    for path in ["/ws/reviews", "/ws/posts/x/comments", "/ws/topics/Zoe/"] {
-        let answer = edge.ask(&format!("GET {path}"), "");
+    let old = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 12\r\n";
+    for (path, headers) in [
+        ("/ws/reviews", ""),
+        ("/ws/posts/x/comments", ""),
+        ("/ws/topics/Zoe/", ""),
+        ("/ws/reviews", old),
+    ] {
+        let answer = edge.ask(&format!("GET {path}"), headers);
         assert_eq!(status(&answer), "426", "{path}: {answer}");
         assert_eq!(all(&answer, "upgrade"), ["websocket"], "{path}: {answer}");
         assert_eq!(all(&answer, "sec-websocket-version"), ["13"]);

@@ -36,6 +36,7 @@ async fn s2_04_every_operation_of_every_service_is_reached_through_the_gateway()
                 // Without a key it opens none, and without an upgrade the edge says so itself.
                 request = request.header("connection", "upgrade");
                 request = request.header("upgrade", "websocket");
+                request = request.header("sec-websocket-version", "13");
             }
             let reply = send(request).await;
             // What the edge answers itself, it says so.
