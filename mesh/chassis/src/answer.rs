@@ -87,7 +87,7 @@ pub(crate) fn unless_known(
     };
     let (known, tag) = (known.as_bytes(), tag.as_bytes());
     let mut listed = known.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    let opaque = |tag: &'_ [u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
     let tag = opaque(tag);
     let holds = listed.any(|one| one == b"*" || opaque(one) == tag);
     if holds && response.status().is_success() {
