@@ -34,6 +34,7 @@ pub(crate) fn routes() -> Vec<Route<Live>> {
             .summary("The discussion of a car model, live, with new posts about it"),
         // A path has no place for each name: `.` is gone on the way, and a slash is refused.
         Route::socket("/ws/topics", topic)
+            .id("watchNamedTopic")
             .summary("The same, by the query, for a model whose name has no place in a path")
             .query("car_model", "The model, by any name")
             .fails(&[Code::NotFound]),
@@ -73,6 +74,7 @@ pub(crate) fn routes() -> Vec<Route<Live>> {
             .id("getPresence")
             .summary("Who is in a room: posts:<post_id>, topics:<car model>, reviews:<room_id>"),
         Route::get("/ws/presence", presence)
+            .id("getPresenceOfNamedRoom")
             .summary("Who is in a room whose name has no place in a path")
             .query(
                 "room",
