@@ -79,7 +79,9 @@ impl<T: FromStr<Err: fmt::Display> + ToSchema> Parameter<T> {
         let text = whole.map_or(text.to_owned(), |whole| whole.to_string());
         match text.parse() {
             Ok(value) if !Self::is_number() || number.is_some() => Ok(Some(value)),
-            Err(reason) if !Self::is_number() => Err(self.refuse(self.refusal, &reason.to_string())),
+            Err(reason) if !Self::is_number() => {
+                Err(self.refuse(self.refusal, &reason.to_string()))
+            }
             _ => Err(self.refuse(self.refusal, &self.wanted())),
         }
     }

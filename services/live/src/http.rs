@@ -20,6 +20,12 @@ use crate::{
 };
 
 pub(crate) fn routes() -> Vec<Route<Live>> {
+    let mut routes = conversations();
+    routes.extend(presences());
+    routes
+}
+
+fn conversations() -> Vec<Route<Live>> {
     vec![
         Route::socket("/ws/posts/{post_id}/comments", comments)
             .id("watchComments")
@@ -70,6 +76,11 @@ pub(crate) fn routes() -> Vec<Route<Live>> {
             .media("text/plain")
             .id("sendToSocketIo")
             .summary("What clients of Socket.IO say before their WebSocket is open"),
+    ]
+}
+
+fn presences() -> Vec<Route<Live>> {
+    vec![
         Route::get("/ws/presence/{room}", presence)
             .id("getPresence")
             .summary("Who is in a room: posts:<post_id>, topics:<car model>, reviews:<room_id>"),

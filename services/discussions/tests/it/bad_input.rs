@@ -270,7 +270,7 @@ async fn s13_hostile_json_is_refused(backend: Backend) {
         "\"kind\":\"\\ud800\"",
         "\"title\":\"twice\"",
         "\"user_id\":9223372036854775808",
-        "\"user_id\":\"7\"",
+        "\"user_id\":\"seven\"",
         "\"user_id\":true",
         "\"user_id\":7.5",
     ] {

@@ -67,7 +67,7 @@ async fn posts_comments_and_subscriptions_of_a_deleted_account_are_gone(backend:
     assert_eq!(left(&plaza, "comments", words).await, 0);
     // The places stay: what comes next has a number of its own.
     let next = plaza.commented(BEN, &his, "next").await;
-    assert!(next.ends_with("4"), "{next}");
+    assert!(next.ends_with('4'), "{next}");
 }
 
 async fn what_comes_after_the_deletion_is_gone_with_the_next_round(backend: Backend) {

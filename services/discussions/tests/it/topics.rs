@@ -190,7 +190,10 @@ async fn what_a_post_can_be_about_can_be_subscribed_to(backend: Backend) {
     let path = "/api/topics/subscription";
     plaza.put_as(ANNA, path, &Value::Null).await.problem(400);
     let blank = format!("{path}?car_model=%20");
-    plaza.put_as(ANNA, &blank, &Value::Null).await.problem(422);
+    // What is empty is not there.
+    plaza.put_as(ANNA, &blank, &Value::Null).await.problem(400);
+    let unseen = format!("{path}?car_model=%E2%80%8B");
+    plaza.put_as(ANNA, &unseen, &Value::Null).await.problem(422);
     let anonymous = plaza
         .service
         .call(reqwest::Method::PUT, path, "", &Value::Null);

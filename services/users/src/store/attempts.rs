@@ -207,7 +207,7 @@ impl Store {
             .columns(key)
             .filter(known_network::Column::UsedAt.lte(now - millis(KNOWN_FOR)))
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-        let key = Expr::tuple(key.map(|column| Expr::col(column)));
+        let key = Expr::tuple(key.map(Expr::col));
         known_network::Entity::delete_many()
             .filter(key.in_subquery(unused.into_query()))
             .exec(&transaction)

@@ -83,6 +83,16 @@ async fn unanswered(users: &TestService<Users>, service: &str) -> Option<String>
     line.rsplit(' ').next().map(str::to_owned)
 }
 
+async fn nobody_is_waited_for(users: &TestService<Users>) {
+    eventually("nobody is waited for", || async {
+        match unanswered(users, SERVICES[6]).await.as_deref() {
+            Some("0") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
 async fn a_deletion_is_told_twice_and_its_name_is_free_when_all_have_answered(backend: Backend) {
     let amqp = stores::amqp();
     let flags = ["--amqp-url", &amqp, "--deletion-sweep-seconds", "1"];
@@ -132,13 +142,7 @@ async fn a_deletion_is_told_twice_and_its_name_is_free_when_all_have_answered(ba
     assert_eq!(takes(&users, &ada.username).await, Err("409".to_owned()));
     answer::<6>(&probe, second).await;
     eventually("the name is free", || takes(&users, &ada.username)).await;
-    eventually("nobody is waited for", || async {
-        match unanswered(&users, SERVICES[6]).await.as_deref() {
-            Some("0") => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
+    nobody_is_waited_for(&users).await;
     // One that comes once more, of an account that is forgotten, and of one that never was.
     answer::<6>(&probe, second).await;
     let nobody = UserDeleted {

@@ -58,20 +58,8 @@ async fn leave_traces(ada: &Person, ben: &Person) -> Traces {
     )
     .await
     .expect(200);
-    let question = json!({ "question": "Which one?", "options": ["a", "b"] });
-    let poll = post(ada, "/polls", &question).await.expect(201)["poll_id"].clone();
-    let poll = format!("/polls/{}", poll.as_str().unwrap());
-    post(ada, &format!("{poll}/vote"), &json!({ "choice_index": 1 }))
-        .await
-        .expect(200);
-    let movie = json!({
-        "title": unique("Film "), "description": "", "rating": 5, "genre": "Drama",
-        "poster_url": "", "release_date": "2020-01-01",
-    });
-    let movie = post(ben, "/api/movies", &movie).await.expect(201)["id"].clone();
-    let reviews = format!("/api/movies/{movie}/reviews");
-    let review = json!({ "title": "Long", "body": "Very", "rating": 3 });
-    post(ada, &reviews, &review).await.expect(201);
+    let poll = ask_and_vote(ada).await;
+    let reviews = review(ada, ben).await;
     let item = post(ada, "/item", &json!({ "name": "Lamp", "price": 3 })).await;
     let item = item.expect(201)["item"]["id"].clone();
     let note = json!({ "type": "sms", "recipient": "+491234567", "message": "hello" });
@@ -101,6 +89,30 @@ async fn leave_traces(ada: &Person, ben: &Person) -> Traces {
     }
 }
 
+/// A poll with the vote of who asks; its address.
+async fn ask_and_vote(ada: &Person) -> String {
+    let question = json!({ "question": "Which one?", "options": ["a", "b"] });
+    let poll = post(ada, "/polls", &question).await.expect(201)["poll_id"].clone();
+    let poll = format!("/polls/{}", poll.as_str().unwrap());
+    post(ada, &format!("{poll}/vote"), &json!({ "choice_index": 1 }))
+        .await
+        .expect(200);
+    poll
+}
+
+/// A review of somebody else's movie; the address of its reviews.
+async fn review(ada: &Person, ben: &Person) -> String {
+    let movie = json!({
+        "title": unique("Film "), "description": "", "rating": 5, "genre": "Drama",
+        "poster_url": "", "release_date": "2020-01-01",
+    });
+    let movie = post(ben, "/api/movies", &movie).await.expect(201)["id"].clone();
+    let reviews = format!("/api/movies/{movie}/reviews");
+    let review = json!({ "title": "Long", "body": "Very", "rating": 3 });
+    post(ada, &reviews, &review).await.expect(201);
+    reviews
+}
+
 /// What each service answers to nobody but who is signed in.
 const NEED_A_TOKEN: [(Method, &str); 9] = [
     (Method::GET, "/api/users/me"),
@@ -128,26 +140,8 @@ async fn tokens_are_refused_everywhere(ada: &Person) {
     }
 }
 
-#[tokio::test]
-async fn an_account_ends_in_all_products_and_its_name_is_free_afterwards() {
+async fn all_are_gone(traces: &Traces) {
     let mesh = Mesh::current();
-    let (ada, ben) = (mesh.person().await, mesh.person().await);
-    let traces = leave_traces(&ada, &ben).await;
-    let mut socket = open("/ws/reviews", &bearer(&ada)).await.unwrap();
-
-    let account = json!({ "email": ada.email, "password": PASSWORD });
-    let deleted = mesh
-        .call(Method::DELETE, "/auth/delete", "", &account)
-        .await;
-    assert_eq!(deleted.status, 204, "{}", deleted.text);
-
-    let (code, reason) = farewell(&mut socket).await;
-    assert_eq!((code, reason.as_str()), (4401, "The token was logged out"));
-    tokens_are_refused_everywhere(&ada).await;
-    let login = json!({ "username": ada.username, "password": PASSWORD });
-    mesh.call(Method::POST, "/login", "", &login)
-        .await
-        .problem(401);
     for path in &traces.gone {
         eventually(path, || async {
             match mesh.get(path).await.status {
@@ -180,7 +174,35 @@ async fn an_account_ends_in_all_products_and_its_name_is_free_afterwards() {
         },
     )
     .await;
-    // Every service has answered twice: that nobody is waited for is what frees the name.
+}
+
+#[tokio::test]
+async fn an_account_ends_in_all_products_and_its_name_is_free_afterwards() {
+    let mesh = Mesh::current();
+    let (ada, ben) = (mesh.person().await, mesh.person().await);
+    let traces = leave_traces(&ada, &ben).await;
+    let mut socket = open("/ws/reviews", &bearer(&ada)).await.unwrap();
+
+    let account = json!({ "email": ada.email, "password": PASSWORD });
+    let deleted = mesh
+        .call(Method::DELETE, "/auth/delete", "", &account)
+        .await;
+    assert_eq!(deleted.status, 204, "{}", deleted.text);
+
+    let (code, reason) = farewell(&mut socket).await;
+    assert_eq!((code, reason.as_str()), (4401, "The token was logged out"));
+    tokens_are_refused_everywhere(&ada).await;
+    let login = json!({ "username": ada.username, "password": PASSWORD });
+    mesh.call(Method::POST, "/login", "", &login)
+        .await
+        .problem(401);
+    all_are_gone(&traces).await;
+    the_name_is_free(&ada).await;
+}
+
+/// Every service has answered twice: that nobody is waited for is what frees the name.
+async fn the_name_is_free(ada: &Person) {
+    let mesh = Mesh::current();
     let again = json!({ "username": ada.username, "email": ada.email, "password": PASSWORD });
     eventually("the name is free", || async {
         match mesh

@@ -144,7 +144,10 @@ async fn the_headers_of_an_answer_are_those_of_one_server() {
         let kinds = reply.headers.get_all("x-content-type-options");
         assert_eq!(kinds.iter().collect::<Vec<_>>(), ["nosniff"], "{path}");
         assert_eq!(reply.header("via"), "1.1 plaza", "{path}");
-        let mut names = reply.headers.keys().map(|name| name.as_str());
+        let mut names = reply
+            .headers
+            .keys()
+            .map(reqwest::header::HeaderName::as_str);
         assert!(!names.any(|name| name.starts_with("x-envoy-")), "{path}");
     }
     let literal = send(mesh.request(Method::OPTIONS, "/posts/async")).await;

@@ -179,10 +179,9 @@ async fn s2_64_every_service_documents_itself_on_its_own_port() {
 async fn d15_the_gateway_wins_its_paths_and_users_the_registration() {
     let mesh = Mesh::current();
     let root = mesh.get("/").await;
-    assert_eq!(
-        (root.expect(200)["name"].as_str(), root.header("vary")),
-        (Some("Plaza"), "accept")
-    );
+    assert_eq!(root.expect(200)["name"], "Plaza");
+    let varies = root.header("vary");
+    assert!(varies.split(", ").any(|by| by == "accept"), "{varies}");
     let page = send(mesh.request(Method::GET, "/").header("accept", "text/html")).await;
     assert!(
         page.header("content-type").starts_with("text/html"),

@@ -18,8 +18,8 @@ pub(crate) struct Canary {
     pub(crate) number: u64,
     /// Other texts that are as secret: tokens.
     pub(crate) tokens: Vec<String>,
-    /// The traces of the requests that had it.
-    traces: Vec<String>,
+    /// The traces of the requests that had it, and whether the edge answered them itself.
+    traces: Vec<(String, bool)>,
 }
 
 impl Canary {
@@ -79,7 +79,8 @@ impl Canary {
         );
         let trace = reply.header("x-trace-id").to_owned();
         assert!(!trace.is_empty(), "{what}: {:?}", reply.headers);
-        self.traces.push(trace);
+        let by_the_edge = !reply.header("proxy-status").is_empty();
+        self.traces.push((trace, by_the_edge));
         reply
     }
 
