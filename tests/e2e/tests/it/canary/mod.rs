@@ -79,7 +79,8 @@ impl Canary {
         );
         let trace = reply.header("x-trace-id").to_owned();
         assert!(!trace.is_empty(), "{what}: {:?}", reply.headers);
-        let by_the_edge = !reply.header("proxy-status").is_empty();
+        // It tells whoever asks for a socket without an upgrade itself.
+        let by_the_edge = !reply.header("proxy-status").is_empty() || reply.status == 426;
         self.traces.push((trace, by_the_edge));
         reply
     }
